@@ -1,0 +1,65 @@
+//! What can go wrong at a border, told by what to do about it. Every call site picks one fault;
+//! nothing turns a foreign error into one by itself.
+
+use std::fmt;
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Time-out, reset, 5xx, an answer cut short: try again later. `reached`: it may have been carried out.
+    Transient { reached: bool },
+    /// 429: the peer wants a pause; nobody sends until it is over.
+    Throttled { retry_after: Option<Duration> },
+    /// This one record is refused; the others go on.
+    Rejected,
+    /// 401, 403, a wrong address or certificate, a retired version: a person must act.
+    Denied,
+}
+
+/// A failed call: what was being done, what the other side said, and what to do now. Never a secret.
+#[derive(Clone, Debug)]
+pub struct Error {
+    pub fault: Fault,
+    pub doing: String,
+    pub answer: String,
+    pub hint: Option<String>,
+}
+
+impl Error {
+    pub fn new(fault: Fault, doing: impl Into<String>, answer: impl Into<String>) -> Self {
+        Self {
+            fault,
+            doing: doing.into(),
+            answer: answer.into(),
+            hint: None,
+        }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.answer)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// One record that cannot be understood or written down as asked. It is parked; nobody waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub String);
+
+impl From<crate::ParseError> for Malformed {
+    fn from(error: crate::ParseError) -> Self {
+        Malformed(error.0)
+    }
+}

@@ -1,0 +1,21 @@
+//! What connectors and the daemon agree on. No I/O happens here: the crate holds the shapes of
+//! records, pages, faults and settings, and the traits a connector implements.
+//!
+//! A **feed** is one resource in one system (`store.orders`). A **source** reads a feed in passes,
+//! a **target** takes what a flow sends. A connector sees this crate and nothing of the daemon.
+
+mod connector;
+mod fault;
+mod json;
+mod record;
+mod seams;
+pub mod settings;
+mod value;
+
+pub use connector::{Connector, Factory, Finding, Seams, Target};
+pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Window};
+pub use fault::{Error, Fault, Malformed};
+pub use json::{Number, ParseError};
+pub use record::{Cursor, Hash, Key, Raw, Record, Row};
+pub use seams::{Clock, Memory, RealClock, Stamp};
+pub use value::{Fields, Value};
