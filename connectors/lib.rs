@@ -1,1 +1,9 @@
+//! Every connector of selorax-sync, one folder each. Connectors see `contract` (and `filter`), and
+//! nothing of the daemon.
 
+pub mod csv;
+mod http;
+mod selorax;
+
+/// The list. A new connector is one folder and one line here.
+pub const ALL: &[contract::Factory] = &[selorax::FACTORY, csv::FACTORY];

@@ -1,1 +1,3 @@
+//! selorax-sync keeps a SeloraX store and the merchant's ERP or accounting system in step.
 
+pub mod store;

@@ -1,1 +1,55 @@
+//! A pretend SeloraX store: the platform's order endpoints over real loopback sockets, with every fault a client must
+//! survive on request, and a log of the truth to compare a client's result with. It must never be reachable from
+//! another machine.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use sandbox::{Fault, Options, Rule, Sandbox, When};
+//!
+//! let sandbox = Sandbox::start(Options { orders: 1_000, ..Options::default() }).await?;
+//! let world = sandbox.world();
+//! let limited = world.fault(Rule::list(Fault::too_many(7)).when(When::Nth(3)));
+//! // … let a client read from sandbox.url() …
+//! assert_eq!(world.fired(limited), 1);
+//! let expected = world.final_orders();
+//! sandbox.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
+mod answer;
+mod auth;
+mod control;
+mod fault;
+mod http;
+mod index;
+mod jsontext;
+mod lists;
+mod make;
+mod movement;
+mod options;
+mod order;
+mod page;
+mod plan;
+mod platform;
+mod presets;
+mod recorder;
+mod requests;
+mod server;
+mod shop;
+mod splice;
+mod wire;
+mod world;
+
+pub use fault::{Canned, Fault, Kind, Length, Match, Rule, When};
+pub use movement::{Moment, Movement};
+pub use options::{Access, Clock, DetailShape, FIXED_START_MS, Options, Rate, RowShape, Ties};
+pub use order::{Customer, Line, Order};
+pub use plan::RuleState;
+pub use presets::PRESETS;
+pub use recorder::Recorder;
+pub use requests::{Auth, Request, busiest};
+pub use server::{Sandbox, serve};
+pub use shop::{Change, Truth};
+pub use splice::Splice;
+pub use world::World;

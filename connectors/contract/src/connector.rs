@@ -13,6 +13,8 @@ use crate::{Clock, Cursor, Error, Key, Malformed, Memory, Raw, Record, Row, Stam
 pub struct Seams {
     pub clock: Arc<dyn Clock>,
     pub memory: Arc<dyn Memory>,
+    /// How long one call may go on through faults that pass by themselves before it gives up.
+    pub patience: std::time::Duration,
 }
 
 /// How a connector is made from its part of the config.
@@ -78,7 +80,7 @@ pub trait Source: Send + Sync {
     /// Reads one record; `None` when the system does not have it.
     async fn read(&self, key: &Key) -> Result<Option<Row>, Error>;
     /// Makes the canonical record. Pure. `single`: the body is the answer of `read`, so nothing more can come.
-    fn decode(&self, body: &Raw, single: bool) -> Result<Record, Malformed>;
+    fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed>;
     /// A cheap call that succeeds when the system is up, to tell a bad record from a bad day.
     async fn ping(&self) -> Result<(), Error>;
 }
@@ -96,6 +98,9 @@ pub struct Step {
     /// What lies behind this cursor is complete once this step's rows are stored.
     pub cursor: Option<Cursor>,
     pub done: bool,
+    /// The walk is deeper than reading by change is good for: walk the history instead, and then
+    /// go on from this cursor. Nothing else of the pass counts.
+    pub too_deep: Option<Cursor>,
     pub progress: Progress,
     /// The distinct records that this step proved complete: their keys and control amounts.
     pub covered: Vec<(Key, Option<rust_decimal::Decimal>)>,

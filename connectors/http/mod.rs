@@ -1,0 +1,286 @@
+//! Calls to one peer over HTTP: paced, retried, bounded. The only place that builds an HTTP client.
+//! Never follows a redirect, never takes a proxy from the environment, never puts a URL's query or
+//! a header into an error.
+
+mod pace;
+mod retry;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use contract::settings::Rate;
+use contract::{Error, Fault, Seams, Stamp};
+use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+use tokio::sync::{Mutex, Semaphore};
+
+use pace::Pace;
+pub(crate) use retry::Tries;
+
+/// An answer larger than this, after decompression, is cut off.
+const BODY_MAX: usize = 32 << 20;
+/// The whole of one call may take this many times the configured time-out, which bounds each wait in it.
+const TOTAL_TIMEOUTS: u32 = 4;
+/// A peer that asks for a longer pause is asked again after this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// What a peer is and how it wants to be treated.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerSettings {
+    /// How errors call it: `the store`.
+    pub(crate) name: String,
+    pub(crate) rate: Rate,
+    pub(crate) burst: u32,
+    pub(crate) concurrency: usize,
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    client: reqwest::Client,
+    name: String,
+    total_timeout: Duration,
+    seams: Seams,
+    pace: Pace,
+    permits: Semaphore,
+    requests: AtomicU64,
+    /// The last offsets of the peer's clock against ours, in milliseconds.
+    offsets: Mutex<Vec<i64>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    /// For errors: `reading page 3 of the orders`.
+    pub(crate) doing: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// The body went on beyond the limit and was not read to its end.
+    pub(crate) too_large: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(settings: &PeerSettings, seams: &Seams) -> Result<Arc<Peer>, Error> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("selorax-sync/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(settings.timeout.min(Duration::from_secs(10)))
+            .read_timeout(settings.timeout)
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .build()
+            .map_err(|error| {
+                Error::new(Fault::Denied, "setting up HTTPS", causes(&error))
+                    .hint("the server's list of trusted certificates may be missing: install ca-certificates")
+            })?;
+        Ok(Arc::new(Peer {
+            client,
+            name: settings.name.clone(),
+            total_timeout: settings.timeout * TOTAL_TIMEOUTS,
+            seams: seams.clone(),
+            pace: Pace::new(settings.rate, settings.burst, seams),
+            permits: Semaphore::new(settings.concurrency),
+            requests: AtomicU64::new(0),
+            offsets: Mutex::new(Vec::new()),
+        }))
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn condition(&self) -> String {
+        self.pace.describe()
+    }
+
+    pub(crate) async fn rest(&self) {
+        self.pace.rest().await;
+    }
+
+    /// The peer's clock: ours plus the middle of the last five offsets that its answers told.
+    pub(crate) async fn now(&self) -> Stamp {
+        let mut offsets = self.offsets.lock().await.clone();
+        offsets.sort_unstable();
+        let offset = offsets.get(offsets.len() / 2).copied().unwrap_or(0);
+        self.seams.clock.now().saturating_add(offset)
+    }
+
+    /// Sends once, when pace allows, and reads the answer. 429 and 5xx are faults here; every other
+    /// status is the caller's to judge.
+    async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        let Ok(_permit) = self.permits.acquire().await else {
+            return Err(Error::new(Fault::Transient { reached: false }, &request.doing, "shutting down"));
+        };
+        self.pace.wait(self.seams.patience).await.map_err(|pause| {
+            Error::new(
+                Fault::Throttled { retry_after: Some(pause) },
+                &request.doing,
+                format!("{} asked for a pause that lasts another {} s", self.name, pause.as_secs() + 1),
+            )
+            .hint("run it again then, or give --wait more time")
+        })?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = match tokio::time::timeout(self.total_timeout, self.exchange(request)).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                let after = format!("no complete answer within {} s", self.total_timeout.as_secs_f32());
+                return Err(Error::new(Fault::Transient { reached: true }, &request.doing, after));
+            }
+        };
+        self.learn_clock(&answer.headers).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            let retry_after = self.retry_after(&answer.headers);
+            self.pace.throttled(retry_after).await;
+            return Err(Error::new(
+                Fault::Throttled { retry_after },
+                &request.doing,
+                format!("{} answered 429 (too many requests)", self.name),
+            ));
+        }
+        if answer.status.is_server_error() {
+            if let Some(pause) = self.retry_after(&answer.headers) {
+                self.pace.pause(pause).await;
+            }
+            let said = format!("{} answered {}", self.name, answer.tell());
+            return Err(Error::new(Fault::Transient { reached: true }, &request.doing, said));
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Answer, Error> {
+        let fault = |error: reqwest::Error| self.transport_fault(&request.doing, error);
+        let mut response = self
+            .client
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .send()
+            .await
+            .map_err(fault)?;
+        let mut answer = Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: Vec::new(),
+            too_large: false,
+        };
+        while let Some(chunk) = response.chunk().await.map_err(fault)? {
+            if answer.body.len() + chunk.len() > BODY_MAX {
+                answer.too_large = true;
+                break;
+            }
+            answer.body.extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+
+    fn transport_fault(&self, doing: &str, error: reqwest::Error) -> Error {
+        let error = error.without_url();
+        let causes = causes(&error);
+        // rustls says so in words only, and a certificate does not get better by asking again.
+        let tls = ["certificate", "peer is incompatible", "received fatal alert", "invalid peer"];
+        if error.is_connect() && tls.iter().any(|word| causes.contains(word)) {
+            return Error::new(Fault::Denied, doing, format!("the secure connection to {} failed: {causes}", self.name))
+                .hint("nothing was sent; check the address, the server's certificate and this machine's clock");
+        }
+        let what = if error.is_timeout() {
+            format!("no answer from {} in time", self.name)
+        } else if error.is_connect() {
+            format!("cannot reach {}", self.name)
+        } else {
+            format!("the answer of {} broke off", self.name)
+        };
+        let fault = Fault::Transient { reached: !error.is_connect() };
+        Error::new(fault, doing, format!("{what}: {causes}"))
+    }
+
+    async fn learn_clock(&self, headers: &HeaderMap) {
+        if headers.contains_key(AGE) {
+            return;
+        }
+        let Some(date) = date_of(headers) else { return };
+        let mut offsets = self.offsets.lock().await;
+        offsets.push(date.saturating_sub(self.seams.clock.now()));
+        if offsets.len() > 5 {
+            offsets.remove(0);
+        }
+    }
+
+    /// `Retry-After` in seconds or as an HTTP date, the latter against the answer's own `Date`
+    /// (RFC 9110, 10.2.3). Nonsense and several headers that disagree count as none.
+    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        let mut values = headers.get_all(RETRY_AFTER).iter();
+        let first = values.next()?;
+        if values.any(|other| other != first) {
+            return None;
+        }
+        let text = first.to_str().ok()?.trim();
+        let pause = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            Duration::from_secs(text.parse().unwrap_or(u64::MAX))
+        } else {
+            let until = stamp_of(text)?;
+            let now = date_of(headers).unwrap_or_else(|| self.seams.clock.now());
+            Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0))
+        };
+        if pause > RETRY_AFTER_MAX {
+            tracing::warn!(
+                asked_s = pause.as_secs(),
+                "{} asks for a pause of more than 15 minutes; it is asked again after 15",
+                self.name
+            );
+        }
+        Some(pause.min(RETRY_AFTER_MAX))
+    }
+}
+
+fn date_of(headers: &HeaderMap) -> Option<Stamp> {
+    stamp_of(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn stamp_of(http_date: &str) -> Option<Stamp> {
+    let date = httpdate::parse_http_date(http_date).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Stamp::try_from(since.as_millis()).ok()
+}
+
+impl Answer {
+    /// Status, kind and the beginning of the body, fit for a log line.
+    pub(crate) fn tell(&self) -> String {
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
+        let body = &self.body[..self.body.len().min(512)];
+        let excerpt: String = String::from_utf8_lossy(body)
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(200)
+            .collect();
+        match excerpt.trim() {
+            "" => format!("{} with an empty body", self.status.as_u16()),
+            excerpt => format!("{} ({kind}): {excerpt}", self.status.as_u16()),
+        }
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.body).ok()
+    }
+}
+
+/// The whole chain of causes: reqwest's own words alone say only "error sending request".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        next = cause.source();
+    }
+    told
+}

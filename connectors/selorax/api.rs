@@ -1,0 +1,225 @@
+//! The platform's calls: credentials on, envelope off, every answer judged by its HTTP status first.
+
+use std::sync::Arc;
+
+use contract::{Error, Fault, Key, ParseError, Raw, Row, Seams, Stamp, Value};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::list::{self, List};
+use super::{Auth, StoreSettings};
+use crate::http::{Answer, Peer, PeerSettings, Request, Tries};
+
+#[derive(Debug)]
+pub(super) struct Api {
+    peer: Arc<Peer>,
+    base: Url,
+    headers: HeaderMap,
+}
+
+/// The store's profile, as far as we use it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Profile {
+    pub(super) name: Option<String>,
+    pub(super) currency: Option<String>,
+}
+
+/// What a list call brought, or that it was too much to take.
+#[derive(Debug)]
+pub(super) enum Listed {
+    Page(List),
+    TooLarge,
+}
+
+impl Api {
+    pub(super) fn new(settings: &StoreSettings, seams: &Seams) -> Result<Arc<Api>, Error> {
+        let peer = Peer::new(
+            &PeerSettings {
+                name: "the store".to_owned(),
+                rate: settings.rate,
+                burst: settings.burst,
+                concurrency: settings.concurrency,
+                timeout: settings.timeout,
+            },
+            seams,
+        )?;
+        Ok(Arc::new(Api { peer, base: settings.base.clone(), headers: credentials(settings)? }))
+    }
+
+    pub(super) fn condition(&self) -> String {
+        self.peer.condition()
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.peer.requests()
+    }
+
+    pub(super) async fn rest(&self) {
+        self.peer.rest().await;
+    }
+
+    pub(super) async fn now(&self) -> Stamp {
+        self.peer.now().await
+    }
+
+    pub(super) async fn store(&self) -> Result<Profile, Error> {
+        let request = self.get("store", &[], "reading the store's profile");
+        self.peer
+            .call(&request, Tries::Patient, |answer| {
+                let (answer, doing) = (judge(answer, &request.doing)?, &request.doing);
+                let body = single(&answer, doing)?;
+                let text = |name| body.get(name).and_then(Value::as_text).map(str::to_owned);
+                Ok(Profile { name: text("name"), currency: text("currency") })
+            })
+            .await
+    }
+
+    pub(super) async fn list(&self, path: &str, params: &[(&str, String)], doing: &str) -> Result<Listed, Error> {
+        let request = self.get(path, params, doing);
+        self.peer
+            .call(&request, Tries::Patient, |answer| {
+                let answer = judge(answer, &request.doing)?;
+                if answer.too_large {
+                    return Ok(Listed::TooLarge);
+                }
+                list::parse(text(&answer, &request.doing)?)
+                    .map(Listed::Page)
+                    .map_err(|error| malformed(&answer, &request.doing, &error))
+            })
+            .await
+    }
+
+    /// One record; `None` for 404.
+    pub(super) async fn one(&self, path: &str, key: &Key, doing: &str) -> Result<Option<Row>, Error> {
+        let request = self.get(&format!("{path}/{}", key.0), &[], doing);
+        self.peer
+            .call(&request, Tries::Few(2), |answer| {
+                if answer.status == reqwest::StatusCode::NOT_FOUND {
+                    return Ok(None);
+                }
+                let answer = judge(answer, &request.doing)?;
+                if answer.too_large {
+                    let said = "the answer is larger than 32 MiB";
+                    return Err(Error::new(Fault::Rejected, &request.doing, said));
+                }
+                let raw = single_text(&answer, &request.doing)?;
+                Ok(Some(list::row(raw)))
+            })
+            .await
+    }
+
+    fn get(&self, path: &str, params: &[(&str, String)], doing: &str) -> Request {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", url.path()));
+        if !params.is_empty() {
+            url.query_pairs_mut().extend_pairs(params);
+        }
+        Request { method: Method::GET, url, headers: self.headers.clone(), doing: doing.to_owned() }
+    }
+}
+
+/// Exactly one of the two ways to sign in. `X-Store-Id` never goes with a Bearer token: other parts of the
+/// platform then ask for a dashboard session.
+fn credentials(settings: &StoreSettings) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    let secret_header = |key: &str, prefix: &str, secret: &SecretString| {
+        let mut value = HeaderValue::from_str(&format!("{prefix}{}", secret.expose_secret().trim())).map_err(|_| {
+            Error::new(Fault::Denied, "reading the store's credentials", format!("`{key}` has a character no header can carry"))
+                .hint("copy it again from the store's app settings")
+        })?;
+        value.set_sensitive(true);
+        Ok::<_, Error>(value)
+    };
+    match &settings.auth {
+        Auth::Bearer(token) => {
+            headers.insert(AUTHORIZATION, secret_header("access_token", "Bearer ", token)?);
+        }
+        Auth::Client { id, secret } => {
+            headers.insert(HeaderName::from_static("x-client-id"), secret_header("client_id", "", id)?);
+            headers.insert(HeaderName::from_static("x-client-secret"), secret_header("client_secret", "", secret)?);
+            headers.insert(HeaderName::from_static("x-store-id"), HeaderValue::from(settings.store_id));
+        }
+        Auth::Absent => {
+            return Err(Error::new(Fault::Denied, "reading the store's credentials", "they are not set in this shell"));
+        }
+    }
+    Ok(headers)
+}
+
+/// Passes a 2xx on and turns everything else into the fault it means. Codes only refine the message:
+/// the platform names the same situation differently from page to page.
+fn judge(answer: Answer, doing: &str) -> Result<Answer, Error> {
+    let status = answer.status.as_u16();
+    if answer.status.is_success() {
+        if answer.headers.contains_key("sunset") {
+            let until = answer.headers.get("sunset").and_then(|value| value.to_str().ok()).unwrap_or("?");
+            tell_sunset(until);
+        }
+        return Ok(answer);
+    }
+    Err(refusal(status, &answer, doing))
+}
+
+fn tell_sunset(until: &str) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!("the platform says that this version of its API ends on {until}; look for a newer selorax-sync");
+    });
+}
+
+fn refusal(status: u16, answer: &Answer, doing: &str) -> Error {
+    let said = format!("the store answered {}", answer.tell());
+    let body = answer.text().and_then(|text| Value::parse(text).ok()).unwrap_or_default();
+    let code = body.get("code").and_then(Value::as_text).unwrap_or("");
+    let denied = |hint: &str| Error::new(Fault::Denied, doing, said.clone()).hint(hint);
+    match status {
+        401 if code == "not_installed" => denied("install the app for this store, or correct store.store_id"),
+        401 if code == "session_required" => denied("this address is not the app API; check store.url"),
+        401 => denied("the credentials are not accepted: check store.client_id and client_secret, or access_token; nothing is tried until you do"),
+        403 => {
+            let scope = required_scope(&body).unwrap_or_else(|| "the scope for this".to_owned());
+            denied(&format!("give the app the scope {scope} in Settings > Apps, then run it again"))
+        }
+        400 if matches!(code, "missing_store_id" | "invalid_installation") => {
+            denied("check store.store_id, and that the app is installed for that store")
+        }
+        410 => denied("this version of the platform's API is retired: a newer selorax-sync is needed"),
+        300..=399 => denied("redirects are never followed, because credentials would go along; put the final address into store.url"),
+        404 => denied("nothing is at this address: check store.url"),
+        408 | 425 => Error::new(Fault::Transient { reached: false }, doing, said),
+        _ => Error::new(Fault::Rejected, doing, said),
+    }
+}
+
+fn required_scope(body: &Value) -> Option<String> {
+    if let Some(scope) = body.get("required_scope").and_then(Value::as_text) {
+        return Some(scope.to_owned());
+    }
+    let (_, scope) = body.get("message")?.as_text()?.split_once("Required:")?;
+    Some(scope.trim().trim_end_matches('.').to_owned())
+}
+
+fn text<'a>(answer: &'a Answer, doing: &str) -> Result<&'a str, Error> {
+    answer
+        .text()
+        .ok_or_else(|| malformed(answer, doing, &ParseError("not UTF-8".to_owned())))
+}
+
+/// A 200 that is not what it should be is a bad moment of the server (a login page, a cut answer), never data.
+fn malformed(answer: &Answer, doing: &str, error: &ParseError) -> Error {
+    let said = format!("the store's answer cannot be read ({error}): {}", answer.tell());
+    Error::new(Fault::Transient { reached: true }, doing, said)
+}
+
+fn single_text<'a>(answer: &'a Answer, doing: &str) -> Result<&'a str, Error> {
+    list::data(text(answer, doing)?).map_err(|error| malformed(answer, doing, &error))
+}
+
+fn single(answer: &Answer, doing: &str) -> Result<Value, Error> {
+    match list::row(single_text(answer, doing)?).body {
+        Raw::Value(value) => Ok(value),
+        Raw::Unreadable(why) => Err(malformed(answer, doing, &ParseError(why))),
+    }
+}

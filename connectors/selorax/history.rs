@@ -1,0 +1,327 @@
+//! Walking history by windows of creation time, oldest first. Creation times do not change, so a
+//! window holds still but for deletions. A window is complete when one listing of it returned as many
+//! distinct orders as the store counted before and after; else it is listed again, in smaller pieces:
+//! what fits on one page cannot shift. A window that never adds up is said to be so.
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use contract::{Cursor, Error, Fault, Key, Pass, Progress, Stamp, Step, Value, Window};
+use rust_decimal::Decimal;
+
+use super::api::Listed;
+use super::list::List;
+use super::orders::{Ask, Orders, PAGE_MAX, too_large};
+use super::read;
+
+/// A window with more rows than this is cut before it is listed: ten pages.
+const ROWS_MAX: u64 = 10 * PAGE_MAX;
+const LISTINGS_MAX: u32 = 8;
+const SECOND_MS: i64 = 1000;
+const SORT: &str = "created_at:asc";
+
+pub(super) struct History {
+    orders: Orders,
+    since: Option<Stamp>,
+    until: Option<Stamp>,
+    /// Start of the window at hand, end of the walk; known after the first step.
+    at: Option<Stamp>,
+    end: Stamp,
+    width: i64,
+    /// The store does not mind `since` and `until`: all of it is one window.
+    unbounded: bool,
+    limit: u64,
+    listing: Listing,
+    /// The union of this window's listings: control amount and creation time by key.
+    found: HashMap<Key, (Option<Decimal>, Option<Stamp>)>,
+    listings: u32,
+    /// What the store counted in the listings that the union is made of.
+    counted: Option<u64>,
+    seen: u64,
+    total: Option<u64>,
+}
+
+/// One go over one window.
+#[derive(Default)]
+struct Listing {
+    page: u64,
+    keys: BTreeSet<Key>,
+    rows: u64,
+    first_total: Option<u64>,
+    last_total: Option<u64>,
+    grew: bool,
+    last_keys: Vec<Key>,
+    /// How many pages in a row were the same as the one before.
+    repeated: u32,
+}
+
+impl History {
+    pub(super) fn new(orders: Orders, window: Window, resume: Option<&Cursor>) -> History {
+        let stamp = |time: jiff::Timestamp| time.as_millisecond();
+        let mut walk = History {
+            orders,
+            since: window.since.map(stamp),
+            until: window.until.map(stamp),
+            at: None,
+            end: 0,
+            width: i64::MAX,
+            unbounded: false,
+            limit: PAGE_MAX,
+            listing: Listing::default(),
+            found: HashMap::new(),
+            listings: 0,
+            counted: None,
+            seen: 0,
+            total: None,
+        };
+        walk.resume(resume);
+        walk
+    }
+
+    fn resume(&mut self, cursor: Option<&Cursor>) -> Option<()> {
+        let position = Value::parse(&cursor?.0).ok()?;
+        let stamp = |name| position.get(name).and_then(read::stamp);
+        let number = |name| position.get(name).and_then(read::count);
+        let at = stamp("at")?;
+        self.end = stamp("end")?;
+        self.width = i64::try_from(number("width_ms")?).ok()?.max(SECOND_MS);
+        self.seen = number("seen")?;
+        self.total = number("total");
+        self.at = Some(at);
+        Some(())
+    }
+
+    fn position(&self, at: Stamp) -> Cursor {
+        let total = self.total.map_or("null".to_owned(), |total| total.to_string());
+        Cursor(format!(
+            r#"{{"at":"{}","end":"{}","width_ms":{},"seen":{},"total":{total}}}"#,
+            read::show(at),
+            read::show(self.end),
+            self.width.min(1 << 50),
+            self.seen
+        ))
+    }
+
+    /// Finds the first and the last creation time in scope; `false` when there is nothing.
+    async fn open(&mut self) -> Result<bool, Error> {
+        let Some((first, total)) = self.edge(SORT).await? else { return Ok(false) };
+        let Some((last, _)) = self.edge("created_at:desc").await? else { return Ok(false) };
+        self.at = Some(first.min(last));
+        self.end = first.max(last);
+        self.width = (self.end - first.min(last)).max(SECOND_MS);
+        self.total = total;
+        Ok(true)
+    }
+
+    async fn edge(&mut self, sort: &'static str) -> Result<Option<(Stamp, Option<u64>)>, Error> {
+        let mut ask = Ask { sort, since: self.since, until: self.until, limit: 10 };
+        let list = loop {
+            match self.orders.page(&ask, 1).await? {
+                Listed::Page(list) => break list,
+                Listed::TooLarge if ask.limit > 1 => ask.limit = 1,
+                Listed::TooLarge => return Err(too_large()),
+            }
+        };
+        let mut stamps = list.rows.iter().filter_map(created);
+        match (stamps.next(), list.rows.is_empty()) {
+            (Some(stamp), _) => Ok(Some((stamp, list.total))),
+            (None, true) => Ok(None),
+            (None, false) => Err(Error::new(
+                Fault::Rejected,
+                "walking the orders' history",
+                "none of the outermost orders has a creation time that can be read",
+            )),
+        }
+    }
+
+    fn window(&self, at: Stamp) -> (Stamp, Stamp) {
+        if self.unbounded {
+            return (at, self.end);
+        }
+        (at, at.saturating_add(self.width).min(self.end))
+    }
+
+    fn ask(&self, at: Stamp) -> Ask {
+        let (since, until) = self.window(at);
+        if self.unbounded {
+            return Ask { sort: SORT, since: self.since, until: self.until, limit: self.limit };
+        }
+        Ask { sort: SORT, since: Some(since), until: Some(until), limit: self.limit }
+    }
+
+    /// Cuts the window down where it holds too much to be listed in one go. Whole seconds, because the
+    /// platform keeps no finer ones.
+    fn narrow(&mut self, at: Stamp, rows: u64) -> bool {
+        let (since, until) = self.window(at);
+        let width = until - since;
+        if self.unbounded || rows <= ROWS_MAX || width <= SECOND_MS {
+            return false;
+        }
+        let share = i128::from(width) * i128::from(ROWS_MAX) * 4 / 5 / i128::from(rows.max(1));
+        let share = i64::try_from(share).unwrap_or(width / 2).min(width / 2);
+        self.set_width(share);
+        true
+    }
+
+    fn set_width(&mut self, width: i64) {
+        self.width = (width / SECOND_MS).max(1) * SECOND_MS;
+    }
+
+    fn outside(&self, at: Stamp, list: &List) -> bool {
+        let (since, until) = self.window(at);
+        let mut stamps = list.rows.iter().filter_map(created);
+        !self.unbounded && stamps.any(|stamp| stamp < since - SECOND_MS || stamp > until + SECOND_MS)
+    }
+
+    /// A page that keeps coming back would never let the listing end.
+    fn check_repeats(&mut self, list: &List) -> Result<(), Error> {
+        let listing = &mut self.listing;
+        let same = !list.rows.is_empty() && list.rows.iter().map(|row| &row.key).eq(listing.last_keys.iter());
+        listing.repeated = if same { listing.repeated + 1 } else { 0 };
+        listing.last_keys = list.rows.iter().map(|row| row.key.clone()).collect();
+        if listing.repeated < 2 && listing.page < 10_000 {
+            return Ok(());
+        }
+        let what = format!("page {} is the same as the one before, again and again", listing.page);
+        Err(Error::new(Fault::Transient { reached: false }, "walking the orders' history", what)
+            .hint("the walk was given up at this window; run it again and it goes on from there"))
+    }
+
+    fn take(&mut self, list: &List) {
+        let listing = &mut self.listing;
+        listing.rows += list.rows.len() as u64;
+        if listing.page == 1 {
+            listing.first_total = list.total;
+        }
+        listing.last_total = list.total;
+        for row in &list.rows {
+            listing.keys.insert(row.key.clone());
+            let fresh = self.found.insert(row.key.clone(), (row.control, created(row))).is_none();
+            listing.grew |= fresh;
+        }
+    }
+
+    /// One listing came to its end. `true`: the window is done with, proven or not.
+    fn judge(&mut self, at: Stamp, notes: &mut Vec<String>) -> bool {
+        self.listings += 1;
+        let listing = std::mem::take(&mut self.listing);
+        let distinct = listing.keys.len() as u64;
+        let steady = listing.first_total == listing.last_total;
+        if self.counted != listing.first_total {
+            // Something came or went since the listing before: only this one can add up.
+            self.found.retain(|key, _| listing.keys.contains(key));
+            self.counted = listing.first_total;
+        }
+        let proven = match listing.first_total {
+            // All of one page, or as many distinct orders as were counted, in this listing or in all of them.
+            Some(total) => steady && (distinct == total || self.found.len() as u64 == total),
+            None => listing.page == 1 || (self.listings > 1 && !listing.grew),
+        };
+        if proven {
+            return true;
+        }
+        let (since, until) = self.window(at);
+        if !self.unbounded && until - since > SECOND_MS && listing.page > 1 {
+            self.set_width((until - since) / 2);
+            self.found.clear();
+            self.listings = 0;
+            self.counted = None;
+            return false;
+        }
+        // A count that stays off while nothing new turns up is the store's own mistake.
+        let given_up = self.listings >= LISTINGS_MAX || (self.listings >= 3 && steady && !listing.grew);
+        if given_up {
+            let counted = listing.last_total.map_or("nothing".to_owned(), |total| total.to_string());
+            notes.push(format!(
+                "orders created {} to {}: not proven complete, {} found and {counted} counted by the store",
+                read::show(since),
+                read::show(until),
+                self.found.len()
+            ));
+        }
+        given_up
+    }
+
+    /// Closes the window: what it holds is covered, and the walk goes on behind it.
+    fn close(&mut self, at: Stamp) -> Step {
+        let (_, until) = self.window(at);
+        let last = until >= self.end;
+        // The next window begins on the second this one ends with, so those rows count there.
+        let mine = |created: Option<Stamp>| last || created.is_none_or(|created| created < until);
+        let found = std::mem::take(&mut self.found);
+        let rows = found.len() as u64;
+        let covered: Vec<_> = found
+            .into_iter()
+            .filter(|(_, (_, created))| mine(*created))
+            .map(|(key, (control, _))| (key, control))
+            .collect();
+        self.seen += covered.len() as u64;
+        self.listings = 0;
+        self.counted = None;
+        if rows < ROWS_MAX / 2 {
+            self.set_width(self.width.saturating_mul(2));
+        }
+        self.at = Some(until);
+        Step { cursor: Some(self.position(until)), done: last, covered, ..Step::default() }
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { seen: self.seen + self.found.len() as u64, total: self.total }
+    }
+
+    fn nothing_yet(&self) -> Step {
+        Step { progress: self.progress(), ..Step::default() }
+    }
+}
+
+#[async_trait]
+impl Pass for History {
+    async fn step(&mut self) -> Result<Step, Error> {
+        self.orders.learn_currency().await?;
+        let Some(at) = self.at else {
+            let done = !self.open().await?;
+            return Ok(Step { done, ..self.nothing_yet() });
+        };
+        self.listing.page += 1;
+        let list = match self.orders.page(&self.ask(at), self.listing.page).await? {
+            Listed::Page(list) => list,
+            Listed::TooLarge if self.limit > 1 => {
+                self.limit /= 2;
+                self.listing = Listing::default();
+                return Ok(self.nothing_yet());
+            }
+            Listed::TooLarge => return Err(too_large()),
+        };
+        if self.outside(at, &list) {
+            self.unbounded = true;
+            self.found.clear();
+            self.listing = Listing::default();
+            return Ok(self.nothing_yet());
+        }
+        self.check_repeats(&list)?;
+        self.take(&list);
+        let (listed, counted) = (self.listing.rows, list.total.unwrap_or(0));
+        let rows = list.rows;
+        if self.narrow(at, counted.max(listed)) {
+            self.found.clear();
+            self.listing = Listing::default();
+            return Ok(Step { rows, ..self.nothing_yet() });
+        }
+        // The end of a listing is an empty page, or as many rows as were counted on a page that is not full.
+        let full = rows.len() as u64 >= list.limit.unwrap_or(self.limit).min(self.limit);
+        if !rows.is_empty() && (full || listed < counted || list.total.is_none()) && !(listed == counted) {
+            return Ok(Step { rows, ..self.nothing_yet() });
+        }
+        let mut notes = Vec::new();
+        let mut step = if self.judge(at, &mut notes) { self.close(at) } else { Step::default() };
+        step.progress = self.progress();
+        step.rows = rows;
+        step.notes = notes;
+        Ok(step)
+    }
+}
+
+fn created(row: &contract::Row) -> Option<Stamp> {
+    let contract::Raw::Value(value) = &row.body else { return None };
+    read::first(read::inner(value), &["created_at"]).and_then(read::stamp)
+}

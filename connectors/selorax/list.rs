@@ -1,0 +1,103 @@
+//! The platform's envelope: `{"data": …, "pagination": {…}, "status": 200}`, read tolerantly, row by row,
+//! so that one bad row spoils no other.
+
+use contract::{Hash, Key, ParseError, Raw, Row, Value};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::read;
+
+#[derive(Debug, Default)]
+pub(super) struct List {
+    pub(super) rows: Vec<Row>,
+    /// What the store says there is in all. Never ends a loop.
+    pub(super) total: Option<u64>,
+    /// The page size that the store says it used.
+    pub(super) limit: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pagination: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+}
+
+pub(super) fn parse(text: &str) -> Result<List, ParseError> {
+    let envelope = open(text)?;
+    let data = envelope.data.ok_or_else(|| ParseError("there is no `data` in it".to_owned()))?;
+    let pagination = envelope.pagination.and_then(|raw| Value::parse(raw.get()).ok()).unwrap_or_default();
+    let total = envelope.total.and_then(|raw| Value::parse(raw.get()).ok()).unwrap_or_default();
+    let number = |name| pagination.get(name).and_then(read::count);
+    Ok(List {
+        rows: items(data)?.into_iter().map(|raw| row(raw.get())).collect(),
+        total: number("total").or_else(|| read::count(&total)),
+        limit: number("limit"),
+    })
+}
+
+/// The `data` of a single answer, as text.
+pub(super) fn data(text: &str) -> Result<&str, ParseError> {
+    match open(text)?.data {
+        Some(data) if data.get().starts_with('{') => Ok(data.get()),
+        _ => Err(ParseError("its `data` is not an object".to_owned())),
+    }
+}
+
+fn open(text: &str) -> Result<Envelope<'_>, ParseError> {
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| ParseError(error.to_string()))?;
+    match envelope.status.map(RawValue::get) {
+        // A status in the body that contradicts a 200 in the head: the body knows better.
+        Some(status) if status.parse::<u16>().is_ok_and(|status| status >= 400) => {
+            Err(ParseError(format!("it says status {status} itself")))
+        }
+        _ => Ok(envelope),
+    }
+}
+
+/// `data`, or the first list in it: some answers say `{"data": {"orders": […]}}`.
+fn items(data: &RawValue) -> Result<Vec<&RawValue>, ParseError> {
+    let wrong = |error: serde_json::Error| ParseError(error.to_string());
+    if data.get().starts_with('[') {
+        return serde_json::from_str(data.get()).map_err(wrong);
+    }
+    let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(data.get()).map_err(wrong)?;
+    match members.into_values().find(|member| member.get().starts_with('[')) {
+        Some(list) => serde_json::from_str(list.get()).map_err(wrong),
+        None => Err(ParseError("its `data` holds no list".to_owned())),
+    }
+}
+
+/// One record's text with its key, stamp and fingerprint taken out.
+pub(super) fn row(raw: &str) -> Row {
+    let hash = Hash::of(raw.as_bytes());
+    let unreadable = |why: String| Row {
+        key: read::rescue_key(raw).unwrap_or_else(|| Key(format!("?{}", hash.hex()))),
+        stamp: None,
+        hash,
+        control: None,
+        body: Raw::Unreadable(why),
+    };
+    let value = match Value::parse(raw) {
+        Ok(value) => value,
+        Err(error) => return unreadable(error.0),
+    };
+    let inner = read::inner(&value);
+    let key = match read::first(inner, &["order_id", "id"]).map(read::id) {
+        Some(Ok(id)) => Key(id),
+        Some(Err(error)) => return unreadable(format!("order_id: {error}")),
+        None => return unreadable("it has no order_id".to_owned()),
+    };
+    Row {
+        key,
+        stamp: read::first(inner, &["updated_at"]).and_then(read::stamp),
+        hash,
+        control: read::first(inner, &["grand_total", "total"]).and_then(|total| read::money(total).ok()?.decimal()),
+        body: Raw::Value(value),
+    }
+}

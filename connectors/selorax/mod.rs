@@ -1,0 +1,236 @@
+//! The SeloraX store: its settings, and what it offers. Talks to `/api/apps/v1` only.
+
+mod api;
+mod changes;
+mod history;
+mod list;
+mod order;
+mod orders;
+mod read;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contract::settings::{Rate, Reader, Settings};
+use contract::{Connector, Error, Factory, Finding, Seams, Source};
+use reqwest::Url;
+use secrecy::SecretString;
+use serde_json::json;
+
+use api::Api;
+use orders::Orders;
+
+pub const FACTORY: Factory = Factory { kind: "selorax", read: read_settings };
+
+#[derive(Clone, Debug)]
+pub(crate) struct StoreSettings {
+    /// Ends in `/api/apps/v1/`.
+    base: Url,
+    store_id: i64,
+    auth: Auth,
+    rate: Rate,
+    burst: u32,
+    concurrency: usize,
+    timeout: Duration,
+    overlap: Duration,
+    currency: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Auth {
+    Bearer(SecretString),
+    Client {
+        id: SecretString,
+        secret: SecretString,
+    },
+    /// Not resolved in this run, which therefore cannot call the store.
+    Absent,
+}
+
+fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
+    let base = reader
+        .field("url", "the store's API, with or without /api; https, or http on a loopback address")
+        .required()
+        .parsed(json!({"type": "string", "format": "uri"}), parse_base);
+    let store_id = reader.field("store_id", "the store's number").required().integer(1, i64::MAX);
+    let auth = read_auth(reader);
+    let rate = reader.field("rate_limit", "requests a time, all uses together: N/s, N/min or N/h").default("60/min").rate();
+    let burst = reader.field("burst", "requests that may go out at once after a quiet time").default("10").integer(1, 1000);
+    let concurrency = reader.field("concurrency", "requests under way at once").default("2").integer(1, 64);
+    let timeout = reader.field("timeout", "for connecting and for each wait within an answer").default("30s").duration();
+    reader
+        .field("timezone", "for dates in files and reports")
+        .default("Asia/Dhaka")
+        .parsed(json!({"type": "string"}), |name| jiff::tz::TimeZone::get(name).map_err(|error| error.to_string()));
+    let overlap =
+        reader.field("overlap", "how far each scan reaches back behind its watermark").default("10m").duration();
+    let currency = reader.field("currency", "ISO 4217 code; asked of the store where it is not given").text();
+    read_write_templates(reader);
+    Some(Box::new(StoreSettings {
+        base: base?,
+        store_id: store_id?,
+        auth,
+        rate: rate?,
+        burst: u32::try_from(burst?).ok()?,
+        concurrency: usize::try_from(concurrency?).ok()?,
+        timeout: timeout?.max(Duration::from_millis(100)),
+        overlap: overlap?,
+        currency,
+    }))
+}
+
+/// Either a token or both halves of client credentials; which of them is checked by presence, so that a
+/// run that needs no secret works without them.
+fn read_auth(reader: &mut Reader<'_>) -> Auth {
+    let given = |reader: &Reader<'_>, name: &str| {
+        reader.node().and_then(|node| node.get(name)).is_some_and(|node| !node.is_null())
+    };
+    let (has_token, has_id, has_secret) =
+        (given(reader, "access_token"), given(reader, "client_id"), given(reader, "client_secret"));
+    let token = reader.field("access_token", "a Bearer token, instead of client credentials").secret();
+    let id = reader.field("client_id", "client credentials: the id").secret();
+    let secret = reader.field("client_secret", "client credentials: the secret").secret();
+    if has_token && (has_id || has_secret) {
+        reader.problem_at("access_token", "both a token and client credentials are given", Some(
+            "keep `access_token`, or `client_id` and `client_secret`".to_owned(),
+        ));
+    } else if !has_token && !(has_id && has_secret) {
+        let missing = match (has_id, has_secret) {
+            (true, false) => "`client_secret` is missing beside `client_id`",
+            (false, true) => "`client_id` is missing beside `client_secret`",
+            _ => "credentials are missing",
+        };
+        reader.problem(missing, Some("give `client_id` and `client_secret`, or `access_token`".to_owned()));
+    }
+    match (token, id, secret) {
+        (Some(token), _, _) => Auth::Bearer(token),
+        (None, Some(id), Some(secret)) => Auth::Client { id, secret },
+        _ => Auth::Absent,
+    }
+}
+
+/// The bodies of writes, which the platform does not document. Checked for shape; nothing is written
+/// to the store in this version.
+fn read_write_templates(reader: &mut Reader<'_>) {
+    reader.field("inventory", "how a stock level is set").object(|inventory| {
+        inventory.field("set", "the request").object(|set| {
+            set.field("method", "HTTP method").default("PUT").choice(&["PUT", "POST"]);
+            set.field("path", "below the API's base").default("/inventory/{product_id}").text();
+            set.field("body", "jq over the mapped record").default("{sku_id, quantity}").text();
+            Some(())
+        })
+    });
+    reader.field("order_status", "how an order's status is set").object(|status| {
+        status.field("body", "jq over the mapped record").default("{status}").text();
+        Some(())
+    });
+}
+
+/// Both conventions for the base are about: with and without `/api`, and people paste the whole prefix.
+fn parse_base(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| format!("not a URL ({error})"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL with a login in it; use the credential keys".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a base URL without `?` and `#`".to_owned());
+    }
+    let Some(host) = url.host_str() else { return Err("a URL with a host".to_owned()) };
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => return Err("expected https: plain http is for loopback addresses only".to_owned()),
+        _ => return Err("expected an https URL".to_owned()),
+    }
+    let mut path = url.path().trim_end_matches('/').to_owned();
+    for suffix in ["/apps/v1", "/api"] {
+        if let Some(shorter) = path.strip_suffix(suffix) {
+            path = shorter.trim_end_matches('/').to_owned();
+        }
+    }
+    url.set_path(&format!("{path}/api/apps/v1/"));
+    Ok(url)
+}
+
+impl Settings for StoreSettings {
+    fn connect(&self, seams: &Seams) -> Result<Arc<dyn Connector>, Error> {
+        let api = Api::new(self, seams)?;
+        let orders = Arc::new(Orders::new(api.clone(), self));
+        Ok(Arc::new(Store { api, orders }))
+    }
+
+    fn sources(&self) -> Vec<String> {
+        vec!["orders".to_owned()]
+    }
+
+    fn targets(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[derive(Debug)]
+struct Store {
+    api: Arc<Api>,
+    orders: Arc<Orders>,
+}
+
+#[async_trait]
+impl Connector for Store {
+    async fn probe(&self) -> Vec<Finding> {
+        let store = self.api.store().await.map(|store| match store.name {
+            Some(name) => format!("{name}, currency {}", store.currency.as_deref().unwrap_or("not told")),
+            None => "answered".to_owned(),
+        });
+        let orders = self.orders.probe().await;
+        vec![
+            Finding { what: "reading the store's profile (read:store)".to_owned(), result: store, optional: true },
+            Finding { what: "reading orders (read:orders)".to_owned(), result: orders, optional: false },
+        ]
+    }
+
+    fn source(&self, resource: &str) -> Option<Arc<dyn Source>> {
+        match resource {
+            "orders" => Some(self.orders.clone()),
+            _ => None,
+        }
+    }
+
+    fn condition(&self) -> String {
+        self.api.condition()
+    }
+
+    fn requests(&self) -> u64 {
+        self.api.requests()
+    }
+
+    async fn rest(&self) {
+        self.api.rest().await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_the_base_means_the_same() {
+        for text in [
+            "https://api.selorax.io",
+            "https://api.selorax.io/",
+            "https://api.selorax.io/api",
+            "https://api.selorax.io/api/",
+            "https://api.selorax.io/api/apps/v1",
+            "https://api.selorax.io/api/apps/v1/",
+        ] {
+            assert_eq!(parse_base(text).unwrap().as_str(), "https://api.selorax.io/api/apps/v1/", "{text}");
+        }
+        assert_eq!(parse_base("http://127.0.0.1:9/api").unwrap().as_str(), "http://127.0.0.1:9/api/apps/v1/");
+        for bad in ["http://api.selorax.io", "ftp://x", "api.selorax.io", "https://u:p@x.test", "https://x.test/?a=1"] {
+            assert!(parse_base(bad).is_err(), "{bad}");
+        }
+    }
+}

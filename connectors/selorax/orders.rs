@@ -1,0 +1,175 @@
+//! Orders as a source. The list can be sorted by change but filtered only by creation, so what
+//! changed is found by reading newest changes first, and history by windows of creation time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Window};
+use tracing::warn;
+
+use super::StoreSettings;
+use super::api::{Api, Listed};
+use super::changes::Changes;
+use super::history::History;
+use super::list::List;
+use super::{order, read};
+
+/// The largest page the platform gives; it cuts larger wishes down without a word.
+pub(super) const PAGE_MAX: u64 = 250;
+/// How far a stamp may lie ahead of the platform's clock before it is taken for nonsense.
+const FUTURE_MS: i64 = 5 * 60_000;
+/// No store has orders from before this; a stamp that says so is a placeholder.
+const EARLIEST_MS: i64 = 946_684_800_000;
+
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    pub(super) api: Arc<Api>,
+    pub(super) overlap: Duration,
+    currency: Arc<Mutex<Currency>>,
+}
+
+#[derive(Clone, Debug)]
+enum Currency {
+    Unknown,
+    Known(Option<String>),
+}
+
+/// One page asked for; halves itself where answers are too large to take.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) sort: &'static str,
+    pub(super) since: Option<Stamp>,
+    pub(super) until: Option<Stamp>,
+    pub(super) limit: u64,
+}
+
+impl Orders {
+    pub(super) fn new(api: Arc<Api>, settings: &StoreSettings) -> Orders {
+        let currency = match &settings.currency {
+            Some(currency) => Currency::Known(Some(currency.clone())),
+            None => Currency::Unknown,
+        };
+        Orders { api, overlap: settings.overlap, currency: Arc::new(Mutex::new(currency)) }
+    }
+
+    pub(super) async fn probe(&self) -> Result<String, Error> {
+        let ask = Ask { sort: "updated_at:desc", since: None, until: None, limit: 1 };
+        match self.page(&ask, 1).await? {
+            Listed::Page(list) => Ok(match list.total {
+                Some(total) => format!("{total} orders"),
+                None => "answered".to_owned(),
+            }),
+            Listed::TooLarge => Ok("answered".to_owned()),
+        }
+    }
+
+    pub(super) async fn page(&self, ask: &Ask, page: u64) -> Result<Listed, Error> {
+        let mut params =
+            vec![("page", page.to_string()), ("limit", ask.limit.to_string()), ("sort", ask.sort.to_owned())];
+        params.extend(ask.since.map(|since| ("since", read::show(since))));
+        params.extend(ask.until.map(|until| ("until", read::show(until))));
+        self.api.list("orders", &params, &format!("reading page {page} of the orders")).await
+    }
+
+    /// The newest believable stamp of a page, which rows from the future cannot drag along.
+    pub(super) async fn newest(&self, list: &List) -> Option<Stamp> {
+        let cap = self.api.now().await.saturating_add(FUTURE_MS);
+        let stamps: Vec<Stamp> = list.rows.iter().filter_map(|row| row.stamp).collect();
+        let believable = stamps.iter().copied().filter(|stamp| *stamp <= cap).max();
+        believable.or_else(|| stamps.iter().min().map(|_| cap))
+    }
+
+    /// Whether a stamp may be judged by its place in the list.
+    pub(super) async fn believable(&self) -> impl Fn(Stamp) -> bool + use<> {
+        let cap = self.api.now().await.saturating_add(FUTURE_MS);
+        move |stamp| (EARLIEST_MS..=cap).contains(&stamp)
+    }
+
+    /// The store's currency, asked for once a run; a missing scope leaves it null rather than stop orders.
+    pub(super) async fn learn_currency(&self) -> Result<(), Error> {
+        if matches!(*self.currency(), Currency::Known(_)) {
+            return Ok(());
+        }
+        let currency = match self.api.store().await {
+            Ok(profile) => profile.currency,
+            Err(error) if error.answer.contains("403") || error.answer.contains("404") => {
+                warn!("{error}; `currency` stays null in orders until then, or set store.currency");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        *self.currency() = Currency::Known(currency);
+        Ok(())
+    }
+
+    fn currency(&self) -> std::sync::MutexGuard<'_, Currency> {
+        self.currency.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Source for Orders {
+    async fn now(&self) -> Result<Cursor, Error> {
+        let mut ask = Ask { sort: "updated_at:desc", since: None, until: None, limit: 10 };
+        loop {
+            match self.page(&ask, 1).await? {
+                Listed::Page(list) => return Ok(cursor(self.newest(&list).await.unwrap_or(0))),
+                Listed::TooLarge if ask.limit > 1 => ask.limit = 1,
+                Listed::TooLarge => return Err(too_large()),
+            }
+        }
+    }
+
+    fn later(&self, a: Cursor, b: Cursor) -> Cursor {
+        if self.stamp(&a) >= self.stamp(&b) { a } else { b }
+    }
+
+    fn earlier(&self, a: Cursor, b: Cursor) -> Cursor {
+        if self.stamp(&a) <= self.stamp(&b) { a } else { b }
+    }
+
+    fn stamp(&self, cursor: &Cursor) -> Option<Stamp> {
+        read::timestamp(&cursor.0).map(|time| time.as_millisecond())
+    }
+
+    fn changes(&self, since: &Cursor) -> Box<dyn Pass> {
+        Box::new(Changes::new(self.clone(), self.stamp(since).unwrap_or(0)))
+    }
+
+    fn history(&self, window: Window, resume: Option<&Cursor>) -> Box<dyn Pass> {
+        Box::new(History::new(self.clone(), window, resume))
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Row>, Error> {
+        self.learn_currency().await?;
+        self.api.one("orders", key, &format!("reading order {}", key.0)).await
+    }
+
+    fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed> {
+        let currency = match &*self.currency() {
+            Currency::Known(currency) => currency.clone(),
+            Currency::Unknown => None,
+        };
+        match body {
+            Raw::Value(value) => order::decode(value, single, currency.as_deref()),
+            Raw::Unreadable(why) => Err(Malformed(why)),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.probe().await.map(|_| ())
+    }
+}
+
+pub(super) fn cursor(stamp: Stamp) -> Cursor {
+    Cursor(read::show(stamp))
+}
+
+pub(super) fn too_large() -> Error {
+    Error::new(
+        contract::Fault::Rejected,
+        "reading the orders",
+        "a single order's answer is larger than 32 MiB",
+    )
+}

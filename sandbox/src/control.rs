@@ -1,0 +1,276 @@
+//! `/_sandbox/…`: the sandbox's own controls for people with `curl`. Nothing here is part of the platform or of its request log.
+
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::fault::{Fault, Rule};
+use crate::http::Incoming;
+use crate::jsontext::stamp;
+use crate::order::Order;
+use crate::page::read_stamp;
+use crate::presets::PRESETS;
+use crate::requests::Request;
+use crate::shop::Truth;
+use crate::world::World;
+
+pub(crate) const BASE: &str = "/_sandbox";
+
+const HELP: &str = r#"The sandbox's controls. Bodies are JSON.
+
+GET    /_sandbox                    this text
+GET    /_sandbox/orders/ID          an order as the shop holds it
+POST   /_sandbox/orders             {"count": 3} new orders, or one with these fields: {"order_status": "pending", "note": "x"}
+POST   /_sandbox/orders/ID          {"order_status": "shipped"} changes fields and bumps updated_at
+DELETE /_sandbox/orders/ID
+GET    /_sandbox/clock              the world's time
+POST   /_sandbox/clock              {"advance_ms": 60000} or {"set": "2026-01-15T06:00:00Z"}
+GET    /_sandbox/faults             the rules in force and how often each struck
+POST   /_sandbox/faults             a rule, answers its id
+DELETE /_sandbox/faults             removes all; /_sandbox/faults/ID removes one
+GET    /_sandbox/truth?since=SEQ    what really happened, one JSON object a line
+GET    /_sandbox/requests           what clients asked
+DELETE /_sandbox/requests           forgets it
+
+A rule: {"what": "429", "on": {"kind": "list", "page": 2}, "when": {"times": 3}, "name": "slow down"}
+  on     kind any|list|detail|store, order ID, page N, path PREFIX, method; all optional
+  when   "always" (default), {"times": N}, {"nth": N}, {"every": N}, {"after": {"skip": N, "times": N}}, {"percent": N}
+  what   a ready-made fault by name (see below), or one of
+         "reset_before", "hang", "repeat_previous_page", "empty_page", "last_page_for_ever",
+         {"reset_after": {"bytes": 100}}, {"truncate": {"bytes": 100, "length": "whole|cut|absent"}},
+         {"long_length": {"extra": 10}}, {"drip": {"bytes_per_second": 10}}, {"delay": {"ms": 2000}},
+         {"gzip_bomb": {"bytes": 100000000}}, {"pad_page": {"bytes": 10000000}}, {"pad_rows": {"bytes": 50000}},
+         {"clamp_limit": {"rows": 20}}, {"wrong_total": {"total": 0}}, {"stale_copy": {"lag_ms": 20000}},
+         {"hide_young": {"order": null, "age_ms": 60000}}, {"header": {"name": "Sunset", "value": "…"}},
+         {"body": "raw text"}, {"answer": {"code": 503, "headers": [["Retry-After", "5"]], "body": "…"}},
+         {"splice": {"order": 1045, "splice": {"member": {"path": "items.0.sku", "json": "null"}}}}
+         (splice: row {json}, member {path, json}, drop {path}, append {members})
+"#;
+
+/// `rest` is the path below `/_sandbox`.
+pub(crate) fn answer(world: &World, incoming: &Incoming, rest: &str) -> Answer {
+    let steps: Vec<&str> = rest.split('/').filter(|step| !step.is_empty()).collect();
+    let outcome = match (incoming.method.as_str(), steps.as_slice()) {
+        ("GET", []) => Ok(Answer::typed(200, "text/plain; charset=utf-8", help())),
+        ("GET", ["truth"]) => Ok(truth(world, incoming)),
+        ("GET", ["requests"]) => Ok(json_answer(&world.requests().iter().map(request_json).collect())),
+        ("DELETE", ["requests"]) => {
+            world.clear_requests();
+            Ok(done())
+        }
+        (_, ["orders", ..]) => orders(world, incoming, steps.get(1).copied()),
+        (_, ["faults", ..]) => faults(world, incoming, steps.get(1).copied()),
+        (_, ["clock"]) => clock(world, incoming),
+        _ => Err(Answer::error(404, "not_found", "No such control; see GET /_sandbox")),
+    };
+    outcome.unwrap_or_else(|refusal| refusal)
+}
+
+fn help() -> String {
+    format!("{HELP}\nReady-made faults: {}\n", PRESETS.join(", "))
+}
+
+fn done() -> Answer {
+    Answer::json(200, r#"{"done":true}"#.to_owned())
+}
+
+fn json_answer(value: &Value) -> Answer {
+    Answer::json(200, value.to_string())
+}
+
+fn refuse(message: &str) -> Answer {
+    Answer::error(400, "bad_request", message)
+}
+
+/// An empty body is an empty object.
+fn body(incoming: &Incoming) -> Result<serde_json::Map<String, Value>, Answer> {
+    if incoming.body.is_empty() {
+        return Ok(serde_json::Map::new());
+    }
+    serde_json::from_slice(&incoming.body).map_err(|error| refuse(&format!("the body must be a JSON object: {error}")))
+}
+
+fn truth(world: &World, incoming: &Incoming) -> Answer {
+    let since: u64 = incoming
+        .query_value("since")
+        .and_then(|seq| seq.parse().ok())
+        .unwrap_or(0);
+    let mut lines = String::new();
+    for entry in world.truth().iter().filter(|entry| entry.seq > since) {
+        lines.push_str(&Truth::json(entry));
+        lines.push('\n');
+    }
+    Answer::typed(200, "application/x-ndjson", lines)
+}
+
+fn request_json(request: &Request) -> Value {
+    json!({
+        "at": stamp(request.at_ms),
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "auth": format!("{:?}", request.auth).to_lowercase(),
+        "status": request.status,
+        "fault": request.fault,
+    })
+}
+
+fn orders(world: &World, incoming: &Incoming, id: Option<&str>) -> Result<Answer, Answer> {
+    let Some(id) = id else {
+        return match incoming.method.as_str() {
+            "POST" => create(world, incoming),
+            _ => Err(Answer::error(405, "method_not_allowed", "POST creates orders")),
+        };
+    };
+    let missing = || Answer::error(404, "not_found", "Order not found");
+    let id: i64 = id.parse().map_err(|_| missing())?;
+    let found = match incoming.method.as_str() {
+        "GET" => {
+            return world
+                .order(id)
+                .map(|order| Answer::json(200, order.json()))
+                .ok_or_else(missing);
+        }
+        "DELETE" => world.delete_order(id),
+        "POST" => {
+            let fields = body(incoming)?;
+            check(&fields)?;
+            world.update_order(id, |order| patch(order, &fields))
+        }
+        _ => return Err(Answer::error(405, "method_not_allowed", "GET, POST or DELETE")),
+    };
+    if found { Ok(done()) } else { Err(missing()) }
+}
+
+fn create(world: &World, incoming: &Incoming) -> Result<Answer, Answer> {
+    let mut fields = body(incoming)?;
+    let count = match fields.remove("count") {
+        None => 1,
+        Some(count) => count
+            .as_u64()
+            .filter(|count| *count <= 100_000)
+            .ok_or_else(|| refuse("count: 0 to 100000"))?,
+    };
+    check(&fields)?;
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(world.insert_order(|order| patch(order, &fields)));
+    }
+    Ok(json_answer(&json!({"order_ids": ids})))
+}
+
+/// Whether a value suits its field depends on no order, so it is tried on an empty one before anything changes.
+fn check(fields: &serde_json::Map<String, Value>) -> Result<(), Answer> {
+    let mut scratch = Order::default();
+    let unfit = fields
+        .iter()
+        .find(|(name, value)| set(&mut scratch, name, value).is_none());
+    unfit.map_or(Ok(()), |(name, _)| {
+        Err(refuse(&format!("{name}: not a value this field takes")))
+    })
+}
+
+/// Sets checked fields by the platform's names; a name it does not know becomes an extra member.
+fn patch(order: &mut Order, fields: &serde_json::Map<String, Value>) {
+    for (name, value) in fields {
+        if set(order, name, value).is_none() {
+            tracing::warn!(name, "a field was not set");
+        }
+    }
+}
+
+fn set(order: &mut Order, name: &str, value: &Value) -> Option<()> {
+    let text = || {
+        if value.is_null() {
+            Some(None)
+        } else {
+            value.as_str().map(|text| Some(text.to_owned()))
+        }
+    };
+    match name {
+        "order_status" => order.status = value.as_str()?.to_owned(),
+        "financial_status" => order.financial_status = text()?,
+        "fulfillment_status" => order.fulfillment_status = text()?,
+        "payment_method" => order.payment_method = text()?,
+        "note" => order.note = text()?,
+        "courier" => order.courier = text()?,
+        "courier_id" => order.courier_id = text()?,
+        "tracking_code" => order.tracking_code = text()?,
+        "store_serial_order_no" => order.serial = text()?,
+        "customer_name" => order.customer.name = text()?,
+        "customer_phone" => order.customer.phone = text()?,
+        "customer_email" => order.customer.email = text()?,
+        "user_id" => order.user_id = if value.is_null() { None } else { Some(value.as_i64()?) },
+        "tax" => order.tax = paisa(value)?,
+        "shipping" => order.shipping = paisa(value)?,
+        "discount" => order.discount = paisa(value)?,
+        "created_at" => order.created_ms = read_stamp(value.as_str()?)?,
+        "order_id" | "store_id" | "items" | "sub_total" | "grand_total" | "updated_at" => return None,
+        other => {
+            order.extra.insert(other.to_owned(), value.to_string());
+        }
+    }
+    Some(())
+}
+
+/// Taka as a number or text with at most two decimals, from its digits.
+fn paisa(value: &Value) -> Option<i64> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text.as_str()), |rest| (-1, rest));
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    if part.len() > 2 || whole.is_empty() || !(whole.to_owned() + part).bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let part: i64 = format!("{part:0<2}").parse().ok()?;
+    whole
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(100)?
+        .checked_add(part)?
+        .checked_mul(sign)
+}
+
+fn faults(world: &World, incoming: &Incoming, id: Option<&str>) -> Result<Answer, Answer> {
+    match (incoming.method.as_str(), id) {
+        ("GET", None) => {
+            let state = |state: crate::plan::RuleState| json!({"id": state.id, "rule": state.rule, "seen": state.seen, "fired": state.fired});
+            Ok(json_answer(&world.faults().into_iter().map(state).collect()))
+        }
+        ("POST", None) => {
+            let rule = read_rule(body(incoming)?).map_err(|error| refuse(&error))?;
+            Ok(json_answer(&json!({"id": world.fault(rule)})))
+        }
+        ("DELETE", None) => {
+            world.clear_faults();
+            Ok(done())
+        }
+        ("DELETE", Some(id)) => {
+            world.remove_fault(id.parse().map_err(|_| refuse("the id is a number"))?);
+            Ok(done())
+        }
+        _ => Err(Answer::error(405, "method_not_allowed", "GET, POST or DELETE")),
+    }
+}
+
+/// `what` may be the name of a ready-made fault.
+fn read_rule(mut fields: serde_json::Map<String, Value>) -> Result<Rule, String> {
+    let preset = fields.get("what").and_then(Value::as_str).and_then(Fault::preset);
+    if let Some(fault) = preset {
+        let what = serde_json::to_value(fault).map_err(|error| error.to_string())?;
+        fields.insert("what".to_owned(), what);
+    }
+    serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+}
+
+fn clock(world: &World, incoming: &Incoming) -> Result<Answer, Answer> {
+    if incoming.method == "POST" {
+        let fields = body(incoming)?;
+        if let Some(ms) = fields.get("advance_ms").and_then(Value::as_u64) {
+            world.advance(std::time::Duration::from_millis(ms));
+        } else if let Some(ms) = fields.get("set").and_then(Value::as_str).and_then(read_stamp) {
+            world.set_clock(ms);
+        } else {
+            return Err(refuse("advance_ms (a number) or set (a time with zone)"));
+        }
+    }
+    Ok(json_answer(&json!({"now": stamp(world.now_ms())})))
+}

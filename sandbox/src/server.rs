@@ -1,0 +1,115 @@
+//! Starts and stops the sandbox: the accept loop and the connections are its own tasks and end with it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::http;
+use crate::options::Options;
+use crate::world::World;
+
+/// A running sandbox; dropping it stops it and closes its connections.
+pub struct Sandbox {
+    addr: SocketAddr,
+    world: Arc<World>,
+    task: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Fills the shop and listens. An address that is not loopback is refused, and so is an unusable truth file.
+    pub async fn start(options: Options) -> io::Result<Sandbox> {
+        if !options.listen.ip().is_loopback() {
+            let message = format!(
+                "the sandbox listens on loopback addresses only, not on {}",
+                options.listen.ip()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let listener = TcpListener::bind(options.listen).await?;
+        let addr = listener.local_addr()?;
+        let world = Arc::new(World::new(&options)?);
+        let task = tokio::spawn(accept(listener, Arc::clone(&world)));
+        Ok(Sandbox { addr, world, task })
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// `http://127.0.0.1:PORT`: what `store.url` in a configuration would be.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    pub fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    /// Stops and waits until the port is free.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // The task was just aborted, so an error is the expected end.
+        if let Err(error) = (&mut self.task).await
+            && error.is_panic()
+        {
+            tracing::error!("the sandbox's accept loop had panicked");
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, world: Arc<World>) {
+    // Dropped with the loop, which ends every connection.
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the sandbox could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        while connections.try_join_next().is_some() {}
+        world.count_connection();
+        let world = Arc::clone(&world);
+        connections.spawn(async move {
+            if let Err(error) = http::serve(stream, world).await {
+                tracing::debug!(%error, "a connection to the sandbox broke");
+            }
+        });
+    }
+}
+
+/// Runs a sandbox until the future is dropped. `announce` gets lines for the user: the address and what goes into the
+/// configuration. For a shop that lives in the present, set `clock` to `Clock::Real`.
+pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> {
+    let mut sandbox = Sandbox::start(options).await?;
+    let access = sandbox.world.access();
+    announce(&format!(
+        "A pretend store with {} orders listens on {}",
+        sandbox.world.order_count(),
+        sandbox.url()
+    ));
+    announce(&format!("Controls: curl {}/_sandbox", sandbox.url()));
+    announce("In sync.yaml:");
+    announce("store:");
+    announce(&format!("  url: {}", sandbox.url()));
+    announce(&format!("  store_id: {}", access.store_id));
+    announce(&format!("  client_id: {}", access.client_id));
+    announce(&format!("  client_secret: {}", access.client_secret));
+    announce(&format!(
+        "  # or, instead of client_id and client_secret: access_token: {}",
+        access.access_token
+    ));
+    (&mut sandbox.task).await.map_err(io::Error::other)
+}

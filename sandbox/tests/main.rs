@@ -1,0 +1,10 @@
+//! The sandbox over real loopback sockets, as a client meets it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod access;
+mod client;
+mod control;
+mod data_faults;
+mod paging;
+mod truth;
+mod wire_faults;

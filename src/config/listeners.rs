@@ -1,0 +1,145 @@
+//! `webhooks:` and `admin:`, the two addresses the daemon will listen on. Read and checked whole, so
+//! that a file written for a later version is known to be good; nothing here listens.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use contract::settings::Reader;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::text_schema;
+
+/// The shortest webhook secret or admin token that is taken for one.
+const SECRET_BYTES_MIN: usize = 16;
+const BODY_BYTES_MAX: u64 = 64 << 20;
+
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    pub listen: SocketAddr,
+    pub path: String,
+    /// Any of them may have signed; never empty.
+    pub secrets: Vec<SecretString>,
+    pub tolerance: Duration,
+    pub max_body: u64,
+    /// Certificate and key, where the daemon is to speak TLS itself.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    /// Always there unless the address is loopback.
+    pub token: Option<SecretString>,
+}
+
+pub(super) fn webhooks(file: &mut Reader<'_>) -> Option<Webhooks> {
+    unserved(file, "webhooks");
+    file.field(
+        "webhooks",
+        "where the store's webhooks arrive; public, behind a TLS proxy or with `tls`",
+    )
+    .object(|section| {
+        let listen = listen(section, "127.0.0.1:8377");
+        let path = section
+            .field("path", "the path that webhooks are sent to")
+            .default("/webhooks/selorax")
+            .parsed(json!({"type": "string", "pattern": "^/"}), |text| {
+                let fits = text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || "?#".contains(c));
+                match fits {
+                    true => Ok(text.to_owned()),
+                    false => Err("expected a path that begins with `/`, without `?` and `#`".to_owned()),
+                }
+            });
+        let secrets = section
+            .field(
+                "secrets",
+                "the signing secrets: one for each subscription, or two during a rotation",
+            )
+            .required()
+            .list_of_secrets(long_enough);
+        let tolerance = section
+            .field("tolerance", "how old a signature may be")
+            .default("5m")
+            .duration();
+        let max_body = section
+            .field("max_body", "the largest body that is taken")
+            .default("1MiB")
+            .size();
+        let tls = section.field("tls", "to speak TLS without a proxy").object(|tls| {
+            let cert = tls.field("cert", "the certificate chain, a PEM file").required().text();
+            let key = tls.field("key", "its private key, a PEM file").required().text();
+            Some((tls.resolve(&cert?), tls.resolve(&key?)))
+        });
+        if secrets.as_ref().is_some_and(Vec::is_empty) && listed_none(section) {
+            section.problem_at("secrets", "expected at least one secret", None);
+        }
+        if max_body.is_some_and(|bytes| bytes == 0 || bytes > BODY_BYTES_MAX) {
+            section.problem_at("max_body", "expected a size from 1 to 64MiB", None);
+        }
+        Some(Webhooks {
+            listen: listen?,
+            path: path?,
+            secrets: secrets?,
+            tolerance: tolerance?,
+            max_body: max_body?,
+            tls,
+        })
+    })
+}
+
+pub(super) fn admin(file: &mut Reader<'_>) -> Option<Admin> {
+    unserved(file, "admin");
+    file.field("admin", "where the admin page, the API and the metrics are; private")
+        .object(|section| {
+            let listen = listen(section, "127.0.0.1:8378");
+            let given = section.node().and_then(|node| node.get("token"));
+            let given = given.is_some_and(|node| !node.is_null());
+            let token = section
+                .field("token", "the bearer token; required unless the address is loopback")
+                .secret_with(|text| long_enough(text).map(|()| SecretString::from(text.to_owned())));
+            if listen.is_some_and(|listen| !listen.ip().is_loopback()) && !given {
+                let hint = Some("token: ${ADMIN_TOKEN}".to_owned());
+                section.problem_at("token", "an address that is not loopback needs a token", hint);
+            }
+            Some(Admin { listen: listen?, token })
+        })
+}
+
+/// Whether the list is there and empty, rather than full of secrets that were refused.
+fn listed_none(section: &Reader<'_>) -> bool {
+    use contract::settings::Kind;
+    let node = section.node().and_then(|node| node.get("secrets"));
+    node.is_some_and(|node| matches!(&node.kind, Kind::List(items) if items.is_empty()))
+}
+
+fn unserved(file: &mut Reader<'_>, name: &str) {
+    if file.node().is_some_and(|node| node.get(name).is_some()) {
+        let message = format!("this version has no daemon yet: `{name}` is checked but not served");
+        file.warning_at(name, message, None);
+    }
+}
+
+fn listen(section: &mut Reader<'_>, default: &'static str) -> Option<SocketAddr> {
+    section
+        .field("listen", "the address and port to listen on")
+        .default(default)
+        .parsed(text_schema(), |text| {
+            let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+            local
+                .as_deref()
+                .unwrap_or(text)
+                .parse()
+                .map_err(|_| "expected an address and a port, such as 127.0.0.1:8377 or [::1]:8377".to_owned())
+        })
+}
+
+fn long_enough(secret: &str) -> Result<(), String> {
+    match secret.len() >= SECRET_BYTES_MIN {
+        true => Ok(()),
+        false => Err(format!(
+            "a secret has at least {SECRET_BYTES_MIN} bytes; this one is shorter"
+        )),
+    }
+}

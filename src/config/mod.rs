@@ -1,0 +1,149 @@
+//! The config file as program types. Reads `sync.yaml`, fills in what comes from outside, checks all
+//! of it and answers with a config that can run or with every problem at once; never with half of one.
+//! It touches no network and no state, and keeps no secret outside a type that hides it.
+
+mod flows;
+mod interpolate;
+mod listeners;
+mod load;
+mod report;
+mod sections;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use contract::Factory;
+use contract::settings::{Problems, Reader, Settings};
+use jiff::tz::TimeZone;
+use serde_json::{Value as Json, json};
+
+pub use flows::{Feed, Flow, Initial, Schedule};
+pub use listeners::{Admin, Webhooks};
+pub use report::{Broken, Report};
+
+/// How a name of the environment is looked up: a parameter, so that tests need not touch the process.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What the config is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// To run or to be checked: everything it names must be there.
+    Full,
+    /// To look at the state (`status`, `failures`, `tail`): works in a shell without the secrets.
+    /// A connector or flow that cannot be read for want of them is left out of the config.
+    Offline,
+}
+
+/// A config file that was checked.
+#[derive(Debug)]
+pub struct Config {
+    pub path: PathBuf,
+    pub state_path: PathBuf,
+    pub timezone: TimeZone,
+    /// By name; the `store` section is the one named `store`.
+    pub connectors: BTreeMap<String, Arc<dyn Settings>>,
+    /// In the order of the file.
+    pub flows: Vec<Flow>,
+    pub webhooks: Option<Webhooks>,
+    pub admin: Option<Admin>,
+    pub warnings: Report,
+}
+
+/// The name of the store among the connectors.
+pub const STORE: &str = "store";
+
+/// Where the config is: the path given, else `$SELORAX_SYNC_CONFIG`, else `./sync.yaml` if it is there,
+/// else `/etc/selorax-sync/sync.yaml` if it is there, else `./sync.yaml`, for the message that it is not.
+pub fn find(given: Option<PathBuf>, env: Env<'_>) -> PathBuf {
+    let near = PathBuf::from("sync.yaml");
+    let system = PathBuf::from("/etc/selorax-sync/sync.yaml");
+    let named = || {
+        env("SELORAX_SYNC_CONFIG")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    given
+        .or_else(named)
+        .unwrap_or_else(|| match !near.exists() && system.exists() {
+            true => system,
+            false => near,
+        })
+}
+
+/// The process's own environment, for `load` and `find`. A value that is not UTF-8 counts as missing.
+pub fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Reads and checks a config file.
+pub fn load(path: &Path, mode: Mode, env: Env<'_>) -> Result<Config, Broken> {
+    load_with(path, mode, env, connectors::ALL)
+}
+
+/// The JSON Schema of the file, for editors.
+pub fn schema() -> Json {
+    sections::schema(connectors::ALL)
+}
+
+fn load_with(path: &Path, mode: Mode, env: Env<'_>, kinds: &[Factory]) -> Result<Config, Broken> {
+    let shown = path.display().to_string();
+    let bytes = read(path).map_err(|(why, hint)| Broken(Report::of(&shown, why, hint)))?;
+    let lossy = String::from_utf8_lossy(&bytes).into_owned();
+    let mut problems = Problems::default();
+    let text = match load::text_of(bytes) {
+        Ok(text) => text,
+        Err(problem) => {
+            problems.0.push(problem);
+            return Err(Broken(Report::new(&shown, &lossy, &problems, false, &[])));
+        }
+    };
+    let base: Arc<Path> = Arc::from(path.parent().unwrap_or(Path::new("")));
+    let mut values = Vec::new();
+    let checked = load::tree_of(&text, &mut problems).and_then(|mut tree| {
+        let mut interpolation = interpolate::Interpolation::new(&base, &text, mode, env);
+        interpolation.fill(&mut tree, "", &mut problems);
+        values = interpolation.values;
+        let mut reader = Reader::new(&tree, "", base.clone(), &mut problems);
+        let whole = sections::read(&mut reader, mode, kinds);
+        reader.finish();
+        whole
+    });
+    match checked {
+        Some(whole) if problems.0.is_empty() => Ok(Config {
+            path: path.to_owned(),
+            state_path: whole.state_path,
+            timezone: whole.timezone,
+            connectors: whole.connectors,
+            flows: whole.flows,
+            webhooks: whole.webhooks,
+            admin: whole.admin,
+            warnings: Report::new(&shown, &text, &problems, true, &values),
+        }),
+        _ => Err(Broken(Report::new(&shown, &text, &problems, false, &values))),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
+    use std::io::Read;
+    if path.is_dir() {
+        let hint = format!("name the file: {}", path.join("sync.yaml").display());
+        return Err(("this is a folder, not a config file".to_owned(), Some(hint)));
+    }
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(path);
+    match opened.and_then(|file| file.take(load::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let hint = "name it with --config PATH or $SELORAX_SYNC_CONFIG; sync.yaml.example is one to start from";
+            Err(("there is no such file".to_owned(), Some(hint.to_owned())))
+        }
+        Err(error) => Err((format!("cannot be read: {error}"), None)),
+    }
+}
+
+/// The schema of a text that a check of its own refines.
+fn text_schema() -> Json {
+    json!({"type": "string"})
+}

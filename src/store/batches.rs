@@ -1,0 +1,203 @@
+//! Files on their way out. A batch keeps its name from the moment it is frozen, across crashes and tries.
+
+use contract::{Hash, Stamp};
+use sqlx::{Connection, Row};
+
+use super::{Store, now};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchState {
+    /// Its versions and name are fixed; nothing of it is known to be at the target.
+    Frozen,
+    /// The whole file lies under its temporary name. If that is gone, it was published.
+    Staged,
+}
+
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub id: i64,
+    pub flow: String,
+    pub name: String,
+    pub state: BatchState,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewBatch<'a> {
+    pub target: &'a str,
+    pub flow: &'a str,
+    pub number: u64,
+    pub name: &'a str,
+    /// Outbox rows in it, in order.
+    pub versions: &'a [i64],
+    pub rows: usize,
+    pub bytes: usize,
+    /// Outbox rows that cannot be written down, and why.
+    pub refused: &'a [(i64, String)],
+    /// Outbox rows that a found file already holds, with the hashes of their rows.
+    pub found: &'a [(i64, Vec<Hash>)],
+}
+
+impl Store {
+    /// T3: names a batch and claims its versions. `None` when nothing is left to be sent in it.
+    pub async fn freeze(&self, new: &NewBatch<'_>) -> anyhow::Result<Option<Batch>> {
+        let mut connection = self.writing().await?;
+        let frozen = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for (id, reason) in new.refused {
+                sqlx::query(
+                    "UPDATE outbox SET state = 'parked', attempts = attempts + 1, reason = ?2, at = ?3 WHERE id = ?1",
+                )
+                .bind(id)
+                .bind(reason)
+                .bind(now())
+                .execute(&mut *transaction)
+                .await?;
+            }
+            for (id, rows) in new.found {
+                sqlx::query("DELETE FROM outbox WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+                for hash in rows {
+                    sqlx::query("UPDATE found_rows SET n = n - 1 WHERE target = ? AND hash = ?")
+                        .bind(new.target)
+                        .bind(hash.0)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+            }
+            if new.versions.is_empty() {
+                transaction.commit().await?;
+                return Ok(None);
+            }
+            let id: i64 = sqlx::query_scalar(
+                "INSERT INTO batches (target, flow, number, name, state, records, rows, bytes, at) \
+                 VALUES (?, ?, ?, ?, 'frozen', ?, ?, ?, ?) RETURNING id",
+            )
+            .bind(new.target)
+            .bind(new.flow)
+            .bind(i64::try_from(new.number).unwrap_or(i64::MAX))
+            .bind(new.name)
+            .bind(i64::try_from(new.versions.len()).unwrap_or(i64::MAX))
+            .bind(i64::try_from(new.rows).unwrap_or(i64::MAX))
+            .bind(i64::try_from(new.bytes).unwrap_or(i64::MAX))
+            .bind(now())
+            .fetch_one(&mut *transaction)
+            .await?;
+            let versions = serde_json::to_string(new.versions).unwrap_or_default();
+            sqlx::query(
+                "UPDATE outbox SET state = 'sending', batch = ?1, attempts = attempts + 1 \
+                 WHERE id IN (SELECT value FROM json_each(?2))",
+            )
+            .bind(id)
+            .bind(versions)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(Some(Batch { id, flow: new.flow.to_owned(), name: new.name.to_owned(), state: BatchState::Frozen }))
+        };
+        frozen.await.map_err(|error: sqlx::Error| self.explain(error.into()))
+    }
+
+    /// Batches of a target that were begun and not published, oldest first.
+    pub async fn open_batches(&self, target: &str) -> anyhow::Result<Vec<Batch>> {
+        let rows = sqlx::query(
+            "SELECT id, flow, name, state FROM batches WHERE target = ? AND state IN ('frozen', 'staged') ORDER BY id",
+        )
+        .bind(target)
+        .fetch_all(&mut *self.locked().await)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        let batch = |row: sqlx::sqlite::SqliteRow| Batch {
+            id: row.get(0),
+            flow: row.get(1),
+            name: row.get(2),
+            state: if row.get::<&str, _>(3) == "staged" { BatchState::Staged } else { BatchState::Frozen },
+        };
+        Ok(rows.into_iter().map(batch).collect())
+    }
+
+    /// Must be durable before the rename: from then on a temporary file that is gone means published.
+    pub async fn staged(&self, batch: i64) -> anyhow::Result<()> {
+        sqlx::query("UPDATE batches SET state = 'staged' WHERE id = ?")
+            .bind(batch)
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
+    /// T4: the file is there, so its versions are delivered.
+    pub async fn published(&self, batch: i64) -> anyhow::Result<()> {
+        let mut connection = self.writing().await?;
+        let settled = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query("UPDATE batches SET state = 'published', at = ? WHERE id = ?")
+                .bind(now())
+                .bind(batch)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("DELETE FROM outbox WHERE batch = ?").bind(batch).execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        settled.await.map_err(|error: sqlx::Error| self.explain(error.into()))
+    }
+
+    /// Names and last number of a target's batches.
+    pub async fn batch_names(&self, target: &str) -> anyhow::Result<(std::collections::HashSet<String>, u64, Stamp)> {
+        let rows = sqlx::query("SELECT name, number, at FROM batches WHERE target = ?")
+            .bind(target)
+            .fetch_all(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        let last = rows.iter().map(|row| row.get::<i64, _>(1)).max().unwrap_or(0);
+        let at = rows.iter().map(|row| row.get::<i64, _>(2)).max().unwrap_or(0);
+        Ok((rows.iter().map(|row| row.get(0)).collect(), u64::try_from(last)?, at))
+    }
+
+    /// Takes note of a file that this state knows nothing of, with the hashes of its rows. From here on
+    /// every record that was last decided on before is compared with such rows before it is sent.
+    pub async fn found(&self, target: &str, name: &str, number: u64, rows: &[Hash]) -> anyhow::Result<()> {
+        let mut connection = self.writing().await?;
+        let noted = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query(
+                "INSERT INTO batches (target, flow, number, name, state, records, rows, bytes, at) \
+                 VALUES (?, '', ?, ?, 'found', 0, ?, 0, ?)",
+            )
+            .bind(target)
+            .bind(i64::try_from(number).unwrap_or(i64::MAX))
+            .bind(name)
+            .bind(i64::try_from(rows.len()).unwrap_or(i64::MAX))
+            .bind(now())
+            .execute(&mut *transaction)
+            .await?;
+            let hashes: Vec<i64> = rows.iter().map(|hash| hash.0).collect();
+            sqlx::query(
+                "INSERT INTO found_rows SELECT ?1, value, count(*) FROM json_each(?2) GROUP BY value \
+                 ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            )
+            .bind(target)
+            .bind(serde_json::to_string(&hashes).unwrap_or_default())
+            .execute(&mut *transaction)
+            .await?;
+            sqlx::query("UPDATE outbox SET doubt = 1 WHERE state <> 'sending'").execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        noted.await.map_err(|error: sqlx::Error| self.explain(error.into()))
+    }
+
+    /// Whether any row of found files is still unaccounted for.
+    pub async fn found_rows(&self, target: &str) -> anyhow::Result<std::collections::HashMap<Hash, i64>> {
+        let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT hash, n FROM found_rows WHERE target = ? AND n > 0")
+            .bind(target)
+            .fetch_all(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(rows.into_iter().map(|(hash, n)| (Hash(hash), n)).collect())
+    }
+
+    /// A new epoch: every link so far is doubtful until it is decided on again.
+    pub async fn start_epoch(&mut self) -> anyhow::Result<()> {
+        self.epoch += 1;
+        let epoch = self.epoch.to_string();
+        self.put_memory("", "epoch", &epoch).await
+    }
+}

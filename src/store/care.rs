@@ -1,0 +1,150 @@
+//! Care of the state file as a file: one owner, a seal that tells damage, room for hard times.
+//! Never deletes or replaces the state itself.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
+
+/// Freed when the disk is full, so that the write-ahead log can be put away.
+const BALLAST_BYTES: u64 = 1 << 20;
+
+/// Held while this process owns the state.
+#[derive(Debug)]
+pub(super) struct Care {
+    /// Its lock goes when it is closed. The lock is on the file's inode, so other paths to it meet it too.
+    file: File,
+}
+
+impl Care {
+    pub(super) fn take(path: &Path) -> anyhow::Result<Care> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .with_context(|| super::cannot_use(path))?;
+        let mut waited = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // An owner that is just ending gets a moment.
+                Err(std::fs::TryLockError::WouldBlock) if waited < 10 => {
+                    waited += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+                    "the state file {} is in use by another selorax-sync; let it finish, or stop it, and run this again",
+                    path.display()
+                ),
+                Err(std::fs::TryLockError::Error(error)) => {
+                    return Err(anyhow::Error::from(error).context(format!("locking {}", path.display())));
+                }
+            }
+        }
+        let care = Care { file };
+        care.keep_ballast(path);
+        Ok(care)
+    }
+
+    /// Compares the file with the seal of its last orderly end, and breaks the seal: from now on it changes.
+    pub(super) fn verify(&self, path: &Path, generation: Option<String>) -> anyhow::Result<()> {
+        let seal_path = beside(path, "seal");
+        let Ok(seal) = std::fs::read_to_string(&seal_path) else { return Ok(()) };
+        let mut words = seal.split_whitespace();
+        let (sealed_generation, sum) = (words.next(), words.next());
+        let logged = beside(path, "wal").metadata().is_ok_and(|wal| wal.len() > 0);
+        // Another generation is another copy of the file, put there by a person: its seal is not this one.
+        if !logged && generation.as_deref() == sealed_generation {
+            let found = self.sum()?;
+            anyhow::ensure!(Some(found.as_str()) == sum, super::damaged(path));
+        }
+        std::fs::remove_file(&seal_path).with_context(|| format!("removing {}", seal_path.display()))
+    }
+
+    pub(super) fn seal(self, path: &Path, generation: &str) -> anyhow::Result<()> {
+        let (seal, draft) = (beside(path, "seal"), beside(path, "seal.part"));
+        let sum = self.sum()?;
+        std::fs::write(&draft, format!("{generation} {sum}\n")).and_then(|()| std::fs::rename(&draft, &seal)).with_context(
+            || format!("writing {}", seal.display()),
+        )
+    }
+
+    /// Reads through the handle that is open anyway: closing another one on the same file would drop the
+    /// locks that SQLite holds in this process.
+    fn sum(&self) -> anyhow::Result<String> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        let mut at = 0;
+        loop {
+            match self.file.read_at(&mut buffer, at).context("reading the state file")? {
+                0 => break,
+                n => {
+                    hasher.update(&buffer[..n]);
+                    at += n as u64;
+                }
+            }
+        }
+        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    pub(super) fn still_there(&self, path: &Path) -> anyhow::Result<()> {
+        let ours = self.file.metadata().context("looking at the state file")?;
+        let there = std::fs::metadata(path);
+        anyhow::ensure!(
+            there.is_ok_and(|there| there.ino() == ours.ino() && there.dev() == ours.dev()),
+            "the state file {} was moved, replaced or deleted while it was in use; nothing more is sent: put it back \
+             and run this again",
+            path.display()
+        );
+        Ok(())
+    }
+
+    /// Lets go of the ballast, so that there is room to put the log away.
+    pub(super) fn give_way(&self, path: &Path) {
+        if std::fs::remove_file(beside(path, "ballast")).is_ok() {
+            tracing::warn!("freed 1 MiB that was kept for a full disk");
+        }
+    }
+
+    fn keep_ballast(&self, path: &Path) {
+        let ballast = beside(path, "ballast");
+        if ballast.metadata().is_ok_and(|file| file.len() == BALLAST_BYTES) {
+            return;
+        }
+        // Written in full: a sparse file would free nothing. Without room for it, do without.
+        let bytes = vec![0xb5; usize::try_from(BALLAST_BYTES).unwrap_or(0)];
+        if std::fs::write(&ballast, bytes).is_err() {
+            std::fs::remove_file(&ballast).unwrap_or_default();
+        }
+    }
+}
+
+/// Checks an existing file before anything is written, and tells which generation it is.
+pub(super) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> anyhow::Result<Option<String>> {
+    let verdict: Result<Vec<String>, _> = sqlx::query_scalar("PRAGMA integrity_check(3)").fetch_all(&mut *connection).await;
+    match verdict {
+        Ok(lines) if lines.iter().all(|line| line == "ok") => {}
+        Ok(lines) => anyhow::bail!("{}\nSQLite says: {}", super::damaged(path), lines.join("; ")),
+        Err(error) => return Err(anyhow::Error::from(error).context(super::damaged(path))),
+    }
+    let has_memory: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'memory'")
+        .fetch_one(&mut *connection)
+        .await?;
+    if has_memory == 0 { Ok(None) } else { super::memory_of(connection, "", "generation").await }
+}
+
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let joint = if what == "wal" { "-" } else { "." };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!("{joint}{what}"));
+    path.with_file_name(name)
+}

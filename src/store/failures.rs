@@ -1,0 +1,117 @@
+//! What waits for a person: records that cannot be read, mapped or delivered.
+
+use contract::Stamp;
+use sqlx::Row;
+
+use super::{Store, now};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It could not be read; `place` is the feed.
+    Read,
+    /// It could not be mapped or delivered; `place` is the flow.
+    Deliver,
+}
+
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub id: i64,
+    pub stage: Place,
+    pub place: String,
+    pub key: String,
+    pub reason: String,
+    pub answer: Option<String>,
+    pub body: Option<String>,
+    pub attempts: i64,
+    pub since: Stamp,
+    pub at: Stamp,
+}
+
+impl Store {
+    pub async fn failures(&self) -> anyhow::Result<Vec<Failure>> {
+        let rows =
+            sqlx::query("SELECT id, place, stage, key, reason, answer, body, attempts, since, at FROM failures ORDER BY id")
+                .fetch_all(&mut *self.locked().await)
+                .await
+                .map_err(|error| self.explain(error.into()))?;
+        let failure = |row: sqlx::sqlite::SqliteRow| Failure {
+            id: row.get(0),
+            place: row.get(1),
+            stage: if row.get::<&str, _>(2) == "read" { Place::Read } else { Place::Deliver },
+            key: row.get(3),
+            reason: row.get::<Option<String>, _>(4).unwrap_or_default(),
+            answer: row.get(5),
+            body: row.get::<Option<String>, _>(6).filter(|body| !body.is_empty()),
+            attempts: row.get(7),
+            since: row.get(8),
+            at: row.get(9),
+        };
+        Ok(rows.into_iter().map(failure).collect())
+    }
+
+    /// Brings a failure back: a reading is due again; a version with a body is ready again, one that could
+    /// not be mapped is read again from `feed`.
+    pub async fn retry(&self, failure: &Failure, feed: &str) -> anyhow::Result<()> {
+        let mut connection = self.writing().await?;
+        let at = now();
+        let query = match (failure.stage, &failure.body) {
+            (Place::Read, _) => sqlx::query(
+                "UPDATE inbox SET parked = NULL, attempts = 0, missing = 0, due_at = ?2 WHERE id = ?1",
+            )
+            .bind(failure.id / 2)
+            .bind(at),
+            (Place::Deliver, Some(_)) => {
+                sqlx::query("UPDATE outbox SET state = 'ready' WHERE id = ?1 AND state = 'parked'").bind(failure.id / 2)
+            }
+            (Place::Deliver, None) => sqlx::query(
+                "INSERT INTO inbox (feed, key, row_hash, due_at, since, at) VALUES (?1, ?2, 0, ?3, ?3, ?3) \
+                 ON CONFLICT DO UPDATE SET due_at = ?3, parked = NULL, attempts = 0",
+            )
+            .bind(feed)
+            .bind(&failure.key)
+            .bind(at),
+        };
+        query.execute(&mut *connection).await.map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
+    /// Puts a failure out of sight until its record changes.
+    pub async fn discard(&self, failure: &Failure) -> anyhow::Result<()> {
+        let query = match failure.stage {
+            Place::Read => sqlx::query("UPDATE inbox SET discarded = 1 WHERE id = ?"),
+            Place::Deliver => sqlx::query("UPDATE outbox SET discarded = 1 WHERE id = ?"),
+        };
+        query
+            .bind(failure.id / 2)
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
+    /// Mapping failures of a flow whose mapping has changed since: their keys.
+    pub async fn parked_by_older_mapping(&self, flow: &str, mapping: i64) -> anyhow::Result<Vec<Failure>> {
+        let keys: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT o.id, o.key FROM outbox o JOIN links l ON l.flow = o.flow AND l.key = o.key \
+             WHERE o.flow = ?1 AND o.state = 'parked' AND o.body = '' AND o.discarded = 0 AND l.mapping <> ?2",
+        )
+        .bind(flow)
+        .bind(mapping)
+        .fetch_all(&mut *self.locked().await)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        let failure = |(id, key)| Failure {
+            id: id * 2 + 1,
+            stage: Place::Deliver,
+            place: flow.to_owned(),
+            key,
+            reason: String::new(),
+            answer: None,
+            body: None,
+            attempts: 0,
+            since: 0,
+            at: 0,
+        };
+        Ok(keys.into_iter().map(failure).collect())
+    }
+}

@@ -1,0 +1,261 @@
+//! T1: what a page or a read brought, and the cursor that may move over it, in one transaction.
+
+use contract::{Cursor, Hash, Key, Stamp};
+use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::{Coverage, Store, now};
+
+/// Rows a statement carries at once; well below SQLite's limit of bound values.
+const CHUNK: usize = 100;
+
+/// One unit of facts. Everything in it is stored, or nothing is.
+#[derive(Debug, Default)]
+pub struct Keep {
+    pub links: Vec<Link>,
+    pub wants: Vec<Want>,
+    pub parked: Vec<Parked>,
+    pub ring: Vec<Ring>,
+    pub unread: Vec<Unread>,
+    /// Inbox rows that are done with: feed and key.
+    pub read: Vec<(String, Key)>,
+    pub notes: Vec<Note>,
+    pub cursors: Vec<Settle>,
+}
+
+/// What a flow now knows of a record.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub flow: String,
+    pub key: Key,
+    pub stamp: Option<Stamp>,
+    pub row_hash: Hash,
+    pub mapping: Hash,
+    /// What was last decided to be sent; `None`: nothing was ever.
+    pub want_hash: Option<Hash>,
+}
+
+/// A link as it is stored.
+#[derive(Clone, Debug)]
+pub struct LinkRow {
+    pub link: Link,
+    /// It was last touched before the state was found to be behind its target.
+    pub doubtful: bool,
+}
+
+/// A version to be delivered. Takes the place of one that is still waiting.
+#[derive(Clone, Debug)]
+pub struct Want {
+    pub flow: String,
+    pub key: Key,
+    /// The mapped rows as a JSON list.
+    pub body: String,
+    pub hash: Hash,
+    pub doubt: bool,
+}
+
+/// A record whose mapping failed for a flow.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    pub flow: String,
+    pub key: Key,
+    pub reason: String,
+}
+
+/// A wish to read a record by its key.
+#[derive(Clone, Debug)]
+pub struct Ring {
+    pub feed: String,
+    pub key: Key,
+    pub row_hash: Hash,
+    pub due_at: Stamp,
+}
+
+/// A record that cannot be read, and why.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    pub feed: String,
+    pub key: Key,
+    pub row_hash: Hash,
+    pub reason: String,
+    pub answer: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Note {
+    pub flow: String,
+    pub key: Option<Key>,
+    pub what: &'static str,
+    pub detail: String,
+}
+
+/// A cursor that may move now that the rows behind it are stored.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    pub flow: String,
+    pub run: String,
+    pub position: Cursor,
+    pub covered: Coverage,
+    pub done: bool,
+}
+
+impl Store {
+    pub async fn keep(&self, keep: &Keep) -> anyhow::Result<()> {
+        let mut connection = self.writing().await?;
+        let stored = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let at = now();
+            put_wants(&mut transaction, &keep.wants, at).await?;
+            put_parked(&mut transaction, &keep.parked, at).await?;
+            put_links(&mut transaction, &keep.links, self.epoch).await?;
+            put_rings(&mut transaction, &keep.ring, at).await?;
+            put_unread(&mut transaction, &keep.unread, at).await?;
+            for (feed, key) in &keep.read {
+                sqlx::query("DELETE FROM inbox WHERE feed = ? AND key = ?")
+                    .bind(feed)
+                    .bind(&key.0)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            super::report::put_notes(&mut transaction, &keep.notes, at).await?;
+            for settle in &keep.cursors {
+                super::cursors::settle(&mut transaction, settle, at).await?;
+            }
+            transaction.commit().await
+        };
+        stored.await.map_err(|error: sqlx::Error| self.explain(error.into()))
+    }
+
+    /// The links of a flow for some keys.
+    pub async fn links(&self, flow: &str, keys: &[&Key]) -> anyhow::Result<Vec<LinkRow>> {
+        let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+        let keys = serde_json::to_string(&keys)?;
+        let rows = sqlx::query(
+            "SELECT key, stamp, row_hash, mapping, want_hash, epoch FROM links \
+             WHERE flow = ?1 AND key IN (SELECT value FROM json_each(?2))",
+        )
+        .bind(flow)
+        .bind(keys)
+        .fetch_all(&mut *self.locked().await)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        let link = |row: sqlx::sqlite::SqliteRow| LinkRow {
+            link: Link {
+                flow: flow.to_owned(),
+                key: Key(row.get(0)),
+                stamp: row.get(1),
+                row_hash: Hash(row.get(2)),
+                mapping: Hash(row.get(3)),
+                want_hash: row.get::<Option<i64>, _>(4).map(Hash),
+            },
+            doubtful: row.get::<i64, _>(5) < self.epoch,
+        };
+        Ok(rows.into_iter().map(link).collect())
+    }
+}
+
+async fn put_links(connection: &mut SqliteConnection, links: &[Link], epoch: i64) -> sqlx::Result<()> {
+    for chunk in links.chunks(CHUNK) {
+        let mut query: QueryBuilder<Sqlite> =
+            QueryBuilder::new("INSERT INTO links (flow, key, stamp, row_hash, mapping, want_hash, epoch) ");
+        query.push_values(chunk, |mut row, link| {
+            row.push_bind(&link.flow)
+                .push_bind(&link.key.0)
+                .push_bind(link.stamp)
+                .push_bind(link.row_hash.0)
+                .push_bind(link.mapping.0)
+                .push_bind(link.want_hash.map(|hash| hash.0))
+                .push_bind(epoch);
+        });
+        query.push(
+            " ON CONFLICT (flow, key) DO UPDATE SET stamp = excluded.stamp, row_hash = excluded.row_hash, \
+             mapping = excluded.mapping, want_hash = excluded.want_hash, epoch = excluded.epoch",
+        );
+        query.build().persistent(chunk.len() == CHUNK).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// A waiting version gives way to the newer one; one that is being sent is left alone.
+async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp) -> sqlx::Result<()> {
+    for chunk in wants.chunks(CHUNK) {
+        let mut query: QueryBuilder<Sqlite> =
+            QueryBuilder::new("INSERT INTO outbox (flow, key, body, hash, doubt, state, at) ");
+        query.push_values(chunk, |mut row, want| {
+            row.push_bind(&want.flow)
+                .push_bind(&want.key.0)
+                .push_bind(&want.body)
+                .push_bind(want.hash.0)
+                .push_bind(want.doubt)
+                .push_bind("ready")
+                .push_bind(at);
+        });
+        query.push(
+            " ON CONFLICT (flow, key) WHERE state <> 'sending' DO UPDATE SET body = excluded.body, hash = excluded.hash, \
+             doubt = outbox.doubt OR excluded.doubt, state = 'ready', attempts = 0, reason = NULL, answer = NULL, \
+             discarded = 0, at = excluded.at",
+        );
+        query.build().persistent(chunk.len() == CHUNK).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: Stamp) -> sqlx::Result<()> {
+    for parked in parked {
+        sqlx::query(
+            "INSERT INTO outbox (flow, key, body, hash, state, attempts, reason, at) VALUES (?1, ?2, '', 0, 'parked', 1, ?3, ?4) \
+             ON CONFLICT (flow, key) WHERE state <> 'sending' DO UPDATE SET body = '', hash = 0, state = 'parked', \
+             attempts = outbox.attempts + 1, reason = ?3, answer = NULL, discarded = 0, at = ?4",
+        )
+        .bind(&parked.flow)
+        .bind(&parked.key.0)
+        .bind(&parked.reason)
+        .bind(at)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A ring for a row that is parked in the same form changes nothing: only news brings it back.
+async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp) -> sqlx::Result<()> {
+    for chunk in rings.chunks(CHUNK) {
+        let mut query: QueryBuilder<Sqlite> =
+            QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, due_at, since, at) ");
+        query.push_values(chunk, |mut row, ring| {
+            row.push_bind(&ring.feed)
+                .push_bind(&ring.key.0)
+                .push_bind(ring.row_hash.0)
+                .push_bind(ring.due_at)
+                .push_bind(at)
+                .push_bind(at);
+        });
+        query.push(
+            " ON CONFLICT (feed, key) DO UPDATE SET row_hash = excluded.row_hash, due_at = excluded.due_at, attempts = 0, \
+             missing = 0, parked = NULL, answer = NULL, discarded = 0, at = excluded.at \
+             WHERE inbox.row_hash <> excluded.row_hash",
+        );
+        query.build().persistent(chunk.len() == CHUNK).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn put_unread(connection: &mut SqliteConnection, unread: &[Unread], at: Stamp) -> sqlx::Result<()> {
+    for row in unread {
+        sqlx::query(
+            "INSERT INTO inbox (feed, key, row_hash, due_at, attempts, parked, answer, since, at) \
+             VALUES (?1, ?2, ?3, ?6, 1, ?4, ?5, ?6, ?6) \
+             ON CONFLICT (feed, key) DO UPDATE SET attempts = inbox.attempts + 1, \
+             discarded = inbox.discarded AND inbox.row_hash = ?3, row_hash = ?3, parked = ?4, answer = ?5, at = ?6 \
+             WHERE inbox.parked IS NOT ?4 OR inbox.row_hash <> ?3",
+        )
+        .bind(&row.feed)
+        .bind(&row.key.0)
+        .bind(row.row_hash.0)
+        .bind(&row.reason)
+        .bind(&row.answer)
+        .bind(at)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
