@@ -1,3 +1,8 @@
 //! selorax-sync keeps a SeloraX store and the merchant's ERP or accounting system in step.
 
+pub mod cli;
+pub mod config;
+pub mod decide;
+pub mod engine;
+pub mod mapping;
 pub mod store;

@@ -118,13 +118,23 @@ impl Peer {
     /// status is the caller's to judge.
     async fn send(&self, request: &Request) -> Result<Answer, Error> {
         let Ok(_permit) = self.permits.acquire().await else {
-            return Err(Error::new(Fault::Transient { reached: false }, &request.doing, "shutting down"));
+            return Err(Error::new(
+                Fault::Transient { reached: false },
+                &request.doing,
+                "shutting down",
+            ));
         };
         self.pace.wait(self.seams.patience).await.map_err(|pause| {
             Error::new(
-                Fault::Throttled { retry_after: Some(pause) },
+                Fault::Throttled {
+                    retry_after: Some(pause),
+                },
                 &request.doing,
-                format!("{} asked for a pause that lasts another {} s", self.name, pause.as_secs() + 1),
+                format!(
+                    "{} asked for a pause that lasts another {} s",
+                    self.name,
+                    pause.as_secs() + 1
+                ),
             )
             .hint("run it again then, or give --wait more time")
         })?;
@@ -185,10 +195,19 @@ impl Peer {
         let error = error.without_url();
         let causes = causes(&error);
         // rustls says so in words only, and a certificate does not get better by asking again.
-        let tls = ["certificate", "peer is incompatible", "received fatal alert", "invalid peer"];
+        let tls = [
+            "certificate",
+            "peer is incompatible",
+            "received fatal alert",
+            "invalid peer",
+        ];
         if error.is_connect() && tls.iter().any(|word| causes.contains(word)) {
-            return Error::new(Fault::Denied, doing, format!("the secure connection to {} failed: {causes}", self.name))
-                .hint("nothing was sent; check the address, the server's certificate and this machine's clock");
+            return Error::new(
+                Fault::Denied,
+                doing,
+                format!("the secure connection to {} failed: {causes}", self.name),
+            )
+            .hint("nothing was sent; check the address, the server's certificate and this machine's clock");
         }
         let what = if error.is_timeout() {
             format!("no answer from {} in time", self.name)
@@ -197,7 +216,9 @@ impl Peer {
         } else {
             format!("the answer of {} broke off", self.name)
         };
-        let fault = Fault::Transient { reached: !error.is_connect() };
+        let fault = Fault::Transient {
+            reached: !error.is_connect(),
+        };
         Error::new(fault, doing, format!("{what}: {causes}"))
     }
 
@@ -253,7 +274,11 @@ fn stamp_of(http_date: &str) -> Option<Stamp> {
 impl Answer {
     /// Status, kind and the beginning of the body, fit for a log line.
     pub(crate) fn tell(&self) -> String {
-        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
+        let kind = self
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or("no content type");
         let body = &self.body[..self.body.len().min(512)];
         let excerpt: String = String::from_utf8_lossy(body)
             .chars()

@@ -50,9 +50,15 @@ impl Pace {
     pub(super) fn new(rate: Rate, burst: u32, seams: &Seams) -> Pace {
         // One less than allowed, because answers on a network bunch up: the peer counts arrivals.
         let burst = NonZeroU32::new(burst.saturating_sub(1)).unwrap_or(NonZeroU32::MIN);
-        let jitter_room = if burst.get() == 1 { Duration::from_millis(20) } else { Duration::ZERO };
+        let jitter_room = if burst.get() == 1 {
+            Duration::from_millis(20)
+        } else {
+            Duration::ZERO
+        };
         let period = rate.period() + jitter_room;
-        let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(NonZeroU32::MIN)).allow_burst(burst);
+        let quota = Quota::with_period(period)
+            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
+            .allow_burst(burst);
         let pace = Pace {
             limiter: RateLimiter::direct_with_clock(quota, Monotonic(seams.clock.clone())),
             clock: seams.clock.clone(),
@@ -96,14 +102,19 @@ impl Pace {
             let now = self.clock.monotonic();
             let (pause, slow) = {
                 let state = self.state();
-                (state.paused_until.saturating_sub(now), state.next_at.saturating_sub(now))
+                (
+                    state.paused_until.saturating_sub(now),
+                    state.next_at.saturating_sub(now),
+                )
             };
             if pause > patience {
                 return Err(pause);
             }
             let wait = pause.max(slow);
             if !wait.is_zero() {
-                self.clock.sleep(wait + Duration::from_millis(fastrand::u64(1..20))).await;
+                self.clock
+                    .sleep(wait + Duration::from_millis(fastrand::u64(1..20)))
+                    .await;
                 continue;
             }
             match self.limiter.check() {

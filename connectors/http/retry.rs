@@ -71,7 +71,9 @@ impl Peer {
 }
 
 fn delays() -> impl Iterator<Item = Duration> {
-    let first = ExponentialBuilder::new().with_min_delay(FIRST_DELAY).with_max_delay(DELAY_MAX);
+    let first = ExponentialBuilder::new()
+        .with_min_delay(FIRST_DELAY)
+        .with_max_delay(DELAY_MAX);
     first.without_max_times().build()
 }
 

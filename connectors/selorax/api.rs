@@ -44,7 +44,11 @@ impl Api {
             },
             seams,
         )?;
-        Ok(Arc::new(Api { peer, base: settings.base.clone(), headers: credentials(settings)? }))
+        Ok(Arc::new(Api {
+            peer,
+            base: settings.base.clone(),
+            headers: credentials(settings)?,
+        }))
     }
 
     pub(super) fn condition(&self) -> String {
@@ -70,7 +74,10 @@ impl Api {
                 let (answer, doing) = (judge(answer, &request.doing)?, &request.doing);
                 let body = single(&answer, doing)?;
                 let text = |name| body.get(name).and_then(Value::as_text).map(str::to_owned);
-                Ok(Profile { name: text("name"), currency: text("currency") })
+                Ok(Profile {
+                    name: text("name"),
+                    currency: text("currency"),
+                })
             })
             .await
     }
@@ -115,7 +122,12 @@ impl Api {
         if !params.is_empty() {
             url.query_pairs_mut().extend_pairs(params);
         }
-        Request { method: Method::GET, url, headers: self.headers.clone(), doing: doing.to_owned() }
+        Request {
+            method: Method::GET,
+            url,
+            headers: self.headers.clone(),
+            doing: doing.to_owned(),
+        }
     }
 }
 
@@ -126,8 +138,12 @@ fn credentials(settings: &StoreSettings) -> Result<HeaderMap, Error> {
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let secret_header = |key: &str, prefix: &str, secret: &SecretString| {
         let mut value = HeaderValue::from_str(&format!("{prefix}{}", secret.expose_secret().trim())).map_err(|_| {
-            Error::new(Fault::Denied, "reading the store's credentials", format!("`{key}` has a character no header can carry"))
-                .hint("copy it again from the store's app settings")
+            Error::new(
+                Fault::Denied,
+                "reading the store's credentials",
+                format!("`{key}` has a character no header can carry"),
+            )
+            .hint("copy it again from the store's app settings")
         })?;
         value.set_sensitive(true);
         Ok::<_, Error>(value)
@@ -137,12 +153,25 @@ fn credentials(settings: &StoreSettings) -> Result<HeaderMap, Error> {
             headers.insert(AUTHORIZATION, secret_header("access_token", "Bearer ", token)?);
         }
         Auth::Client { id, secret } => {
-            headers.insert(HeaderName::from_static("x-client-id"), secret_header("client_id", "", id)?);
-            headers.insert(HeaderName::from_static("x-client-secret"), secret_header("client_secret", "", secret)?);
-            headers.insert(HeaderName::from_static("x-store-id"), HeaderValue::from(settings.store_id));
+            headers.insert(
+                HeaderName::from_static("x-client-id"),
+                secret_header("client_id", "", id)?,
+            );
+            headers.insert(
+                HeaderName::from_static("x-client-secret"),
+                secret_header("client_secret", "", secret)?,
+            );
+            headers.insert(
+                HeaderName::from_static("x-store-id"),
+                HeaderValue::from(settings.store_id),
+            );
         }
         Auth::Absent => {
-            return Err(Error::new(Fault::Denied, "reading the store's credentials", "they are not set in this shell"));
+            return Err(Error::new(
+                Fault::Denied,
+                "reading the store's credentials",
+                "they are not set in this shell",
+            ));
         }
     }
     Ok(headers)
@@ -154,7 +183,11 @@ fn judge(answer: Answer, doing: &str) -> Result<Answer, Error> {
     let status = answer.status.as_u16();
     if answer.status.is_success() {
         if answer.headers.contains_key("sunset") {
-            let until = answer.headers.get("sunset").and_then(|value| value.to_str().ok()).unwrap_or("?");
+            let until = answer
+                .headers
+                .get("sunset")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("?");
             tell_sunset(until);
         }
         return Ok(answer);
@@ -171,22 +204,31 @@ fn tell_sunset(until: &str) {
 
 fn refusal(status: u16, answer: &Answer, doing: &str) -> Error {
     let said = format!("the store answered {}", answer.tell());
-    let body = answer.text().and_then(|text| Value::parse(text).ok()).unwrap_or_default();
+    let body = answer
+        .text()
+        .and_then(|text| Value::parse(text).ok())
+        .unwrap_or_default();
     let code = body.get("code").and_then(Value::as_text).unwrap_or("");
     let denied = |hint: &str| Error::new(Fault::Denied, doing, said.clone()).hint(hint);
     match status {
         401 if code == "not_installed" => denied("install the app for this store, or correct store.store_id"),
         401 if code == "session_required" => denied("this address is not the app API; check store.url"),
-        401 => denied("the credentials are not accepted: check store.client_id and client_secret, or access_token; nothing is tried until you do"),
+        401 => denied(
+            "the credentials are not accepted: check store.client_id and client_secret, or access_token; nothing is tried until you do",
+        ),
         403 => {
             let scope = required_scope(&body).unwrap_or_else(|| "the scope for this".to_owned());
-            denied(&format!("give the app the scope {scope} in Settings > Apps, then run it again"))
+            denied(&format!(
+                "give the app the scope {scope} in Settings > Apps, then run it again"
+            ))
         }
         400 if matches!(code, "missing_store_id" | "invalid_installation") => {
             denied("check store.store_id, and that the app is installed for that store")
         }
         410 => denied("this version of the platform's API is retired: a newer selorax-sync is needed"),
-        300..=399 => denied("redirects are never followed, because credentials would go along; put the final address into store.url"),
+        300..=399 => denied(
+            "redirects are never followed, because credentials would go along; put the final address into store.url",
+        ),
         404 => denied("nothing is at this address: check store.url"),
         408 | 425 => Error::new(Fault::Transient { reached: false }, doing, said),
         _ => Error::new(Fault::Rejected, doing, said),

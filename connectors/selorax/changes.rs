@@ -75,10 +75,18 @@ impl Changes {
         }
         let keys = list.rows.iter().map(|row| &row.key);
         if keys.eq(self.last_keys.iter()) {
-            return Ok(Verdict::Odd(format!("page {} is the same as the one before", self.page)));
+            return Ok(Verdict::Odd(format!(
+                "page {} is the same as the one before",
+                self.page
+            )));
         }
         let believable = self.orders.believable().await;
-        let stamps: Vec<Stamp> = list.rows.iter().filter_map(|row| row.stamp).filter(|s| believable(*s)).collect();
+        let stamps: Vec<Stamp> = list
+            .rows
+            .iter()
+            .filter_map(|row| row.stamp)
+            .filter(|s| believable(*s))
+            .collect();
         if let Some(pair) = stamps.windows(2).find(|pair| pair[0] < pair[1]) {
             let (before, after) = (cursor(pair[0]).0, cursor(pair[1]).0);
             return Ok(Verdict::Odd(format!(
@@ -94,7 +102,11 @@ impl Changes {
         let short = count < self.limit && list.limit.is_none_or(|limit| count < limit);
         // A short page ends the list only when the store's own count agrees; a cut-down page size would
         // otherwise look like an end.
-        if short && list.total == Some(self.rows + count) { Ok(Verdict::End) } else { Ok(Verdict::More) }
+        if short && list.total == Some(self.rows + count) {
+            Ok(Verdict::End)
+        } else {
+            Ok(Verdict::More)
+        }
     }
 
     async fn judge_empty(&self, list: &List) -> Result<Verdict, Error> {
@@ -102,17 +114,29 @@ impl Changes {
             return Ok(Verdict::End);
         }
         if !self.doubting {
-            return Ok(Verdict::Odd(format!("page {} is empty although the page before was not the last", self.page)));
+            return Ok(Verdict::Odd(format!(
+                "page {} is empty although the page before was not the last",
+                self.page
+            )));
         }
         // Empty twice. If the page behind it is empty too, the list ends here and the count was off.
         match self.orders.page(&self.ask(), self.page + 1).await? {
             Listed::Page(next) if next.rows.is_empty() => Ok(Verdict::End),
-            _ => Ok(Verdict::Odd(format!("page {} is empty and page {} is not", self.page, self.page + 1))),
+            _ => Ok(Verdict::Odd(format!(
+                "page {} is empty and page {} is not",
+                self.page,
+                self.page + 1
+            ))),
         }
     }
 
     fn ask(&self) -> Ask {
-        Ask { sort: "updated_at:desc", since: None, until: None, limit: self.limit }
+        Ask {
+            sort: "updated_at:desc",
+            since: None,
+            until: None,
+            limit: self.limit,
+        }
     }
 
     fn take(&mut self, list: List) -> Vec<Row> {
@@ -148,15 +172,23 @@ impl Changes {
 
     fn odd(&mut self, what: String) -> Result<Step, Error> {
         if self.doubting {
-            return Err(Error::new(Fault::Transient { reached: false }, "reading the changed orders", what)
-                .hint("the pass was given up; nothing is lost, the next one starts from the same watermark"));
+            return Err(
+                Error::new(Fault::Transient { reached: false }, "reading the changed orders", what)
+                    .hint("the pass was given up; nothing is lost, the next one starts from the same watermark"),
+            );
         }
         self.doubting = true;
-        Ok(Step { progress: self.progress(), ..Step::default() })
+        Ok(Step {
+            progress: self.progress(),
+            ..Step::default()
+        })
     }
 
     fn progress(&self) -> Progress {
-        Progress { seen: self.covered.len() as u64, total: None }
+        Progress {
+            seen: self.covered.len() as u64,
+            total: None,
+        }
     }
 }
 
@@ -169,7 +201,10 @@ impl Pass for Changes {
             Listed::TooLarge if self.limit > 1 => {
                 self.limit /= 2;
                 self.start_reading();
-                return Ok(Step { progress: self.progress(), ..Step::default() });
+                return Ok(Step {
+                    progress: self.progress(),
+                    ..Step::default()
+                });
             }
             Listed::TooLarge => return Err(too_large()),
         };
@@ -185,7 +220,13 @@ impl Pass for Changes {
         let ended = matches!(verdict, Verdict::End);
         if !ended && self.page >= PAGES_MAX {
             let from = cursor(self.newest.unwrap_or(self.watermark));
-            return Ok(Step { rows, too_deep: Some(from), done: true, progress: self.progress(), ..Step::default() });
+            return Ok(Step {
+                rows,
+                too_deep: Some(from),
+                done: true,
+                progress: self.progress(),
+                ..Step::default()
+            });
         }
         let mut step = if ended && self.settled() {
             self.finish()

@@ -104,8 +104,12 @@ impl History {
 
     /// Finds the first and the last creation time in scope; `false` when there is nothing.
     async fn open(&mut self) -> Result<bool, Error> {
-        let Some((first, total)) = self.edge(SORT).await? else { return Ok(false) };
-        let Some((last, _)) = self.edge("created_at:desc").await? else { return Ok(false) };
+        let Some((first, total)) = self.edge(SORT).await? else {
+            return Ok(false);
+        };
+        let Some((last, _)) = self.edge("created_at:desc").await? else {
+            return Ok(false);
+        };
         self.at = Some(first.min(last));
         self.end = first.max(last);
         self.width = (self.end - first.min(last)).max(SECOND_MS);
@@ -114,7 +118,12 @@ impl History {
     }
 
     async fn edge(&mut self, sort: &'static str) -> Result<Option<(Stamp, Option<u64>)>, Error> {
-        let mut ask = Ask { sort, since: self.since, until: self.until, limit: 10 };
+        let mut ask = Ask {
+            sort,
+            since: self.since,
+            until: self.until,
+            limit: 10,
+        };
         let list = loop {
             match self.orders.page(&ask, 1).await? {
                 Listed::Page(list) => break list,
@@ -144,9 +153,19 @@ impl History {
     fn ask(&self, at: Stamp) -> Ask {
         let (since, until) = self.window(at);
         if self.unbounded {
-            return Ask { sort: SORT, since: self.since, until: self.until, limit: self.limit };
+            return Ask {
+                sort: SORT,
+                since: self.since,
+                until: self.until,
+                limit: self.limit,
+            };
         }
-        Ask { sort: SORT, since: Some(since), until: Some(until), limit: self.limit }
+        Ask {
+            sort: SORT,
+            since: Some(since),
+            until: Some(until),
+            limit: self.limit,
+        }
     }
 
     /// Cuts the window down where it holds too much to be listed in one go. Whole seconds, because the
@@ -183,8 +202,10 @@ impl History {
             return Ok(());
         }
         let what = format!("page {} is the same as the one before, again and again", listing.page);
-        Err(Error::new(Fault::Transient { reached: false }, "walking the orders' history", what)
-            .hint("the walk was given up at this window; run it again and it goes on from there"))
+        Err(
+            Error::new(Fault::Transient { reached: false }, "walking the orders' history", what)
+                .hint("the walk was given up at this window; run it again and it goes on from there"),
+        )
     }
 
     fn take(&mut self, list: &List) {
@@ -196,7 +217,10 @@ impl History {
         listing.last_total = list.total;
         for row in &list.rows {
             listing.keys.insert(row.key.clone());
-            let fresh = self.found.insert(row.key.clone(), (row.control, created(row))).is_none();
+            let fresh = self
+                .found
+                .insert(row.key.clone(), (row.control, created(row)))
+                .is_none();
             listing.grew |= fresh;
         }
     }
@@ -231,7 +255,9 @@ impl History {
         // A count that stays off while nothing new turns up is the store's own mistake.
         let given_up = self.listings >= LISTINGS_MAX || (self.listings >= 3 && steady && !listing.grew);
         if given_up {
-            let counted = listing.last_total.map_or("nothing".to_owned(), |total| total.to_string());
+            let counted = listing
+                .last_total
+                .map_or("nothing".to_owned(), |total| total.to_string());
             notes.push(format!(
                 "orders created {} to {}: not proven complete, {} found and {counted} counted by the store",
                 read::show(since),
@@ -262,15 +288,26 @@ impl History {
             self.set_width(self.width.saturating_mul(2));
         }
         self.at = Some(until);
-        Step { cursor: Some(self.position(until)), done: last, covered, ..Step::default() }
+        Step {
+            cursor: Some(self.position(until)),
+            done: last,
+            covered,
+            ..Step::default()
+        }
     }
 
     fn progress(&self) -> Progress {
-        Progress { seen: self.seen + self.found.len() as u64, total: self.total }
+        Progress {
+            seen: self.seen + self.found.len() as u64,
+            total: self.total,
+        }
     }
 
     fn nothing_yet(&self) -> Step {
-        Step { progress: self.progress(), ..Step::default() }
+        Step {
+            progress: self.progress(),
+            ..Step::default()
+        }
     }
 }
 
@@ -280,7 +317,10 @@ impl Pass for History {
         self.orders.learn_currency().await?;
         let Some(at) = self.at else {
             let done = !self.open().await?;
-            return Ok(Step { done, ..self.nothing_yet() });
+            return Ok(Step {
+                done,
+                ..self.nothing_yet()
+            });
         };
         self.listing.page += 1;
         let list = match self.orders.page(&self.ask(at), self.listing.page).await? {
@@ -305,15 +345,25 @@ impl Pass for History {
         if self.narrow(at, counted.max(listed)) {
             self.found.clear();
             self.listing = Listing::default();
-            return Ok(Step { rows, ..self.nothing_yet() });
+            return Ok(Step {
+                rows,
+                ..self.nothing_yet()
+            });
         }
         // The end of a listing is an empty page, or as many rows as were counted on a page that is not full.
         let full = rows.len() as u64 >= list.limit.unwrap_or(self.limit).min(self.limit);
         if !rows.is_empty() && (full || listed < counted || list.total.is_none()) && !(listed == counted) {
-            return Ok(Step { rows, ..self.nothing_yet() });
+            return Ok(Step {
+                rows,
+                ..self.nothing_yet()
+            });
         }
         let mut notes = Vec::new();
-        let mut step = if self.judge(at, &mut notes) { self.close(at) } else { Step::default() };
+        let mut step = if self.judge(at, &mut notes) {
+            self.close(at)
+        } else {
+            Step::default()
+        };
         step.progress = self.progress();
         step.rows = rows;
         step.notes = notes;
@@ -322,6 +372,8 @@ impl Pass for History {
 }
 
 fn created(row: &contract::Row) -> Option<Stamp> {
-    let contract::Raw::Value(value) = &row.body else { return None };
+    let contract::Raw::Value(value) = &row.body else {
+        return None;
+    };
     read::first(read::inner(value), &["created_at"]).and_then(read::stamp)
 }

@@ -30,9 +30,17 @@ struct Envelope<'a> {
 
 pub(super) fn parse(text: &str) -> Result<List, ParseError> {
     let envelope = open(text)?;
-    let data = envelope.data.ok_or_else(|| ParseError("there is no `data` in it".to_owned()))?;
-    let pagination = envelope.pagination.and_then(|raw| Value::parse(raw.get()).ok()).unwrap_or_default();
-    let total = envelope.total.and_then(|raw| Value::parse(raw.get()).ok()).unwrap_or_default();
+    let data = envelope
+        .data
+        .ok_or_else(|| ParseError("there is no `data` in it".to_owned()))?;
+    let pagination = envelope
+        .pagination
+        .and_then(|raw| Value::parse(raw.get()).ok())
+        .unwrap_or_default();
+    let total = envelope
+        .total
+        .and_then(|raw| Value::parse(raw.get()).ok())
+        .unwrap_or_default();
     let number = |name| pagination.get(name).and_then(read::count);
     Ok(List {
         rows: items(data)?.into_iter().map(|raw| row(raw.get())).collect(),

@@ -21,7 +21,10 @@ use serde_json::json;
 use api::Api;
 use orders::Orders;
 
-pub const FACTORY: Factory = Factory { kind: "selorax", read: read_settings };
+pub(crate) const FACTORY: Factory = Factory {
+    kind: "selorax",
+    read: read_settings,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSettings {
@@ -50,22 +53,46 @@ pub(crate) enum Auth {
 
 fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
     let base = reader
-        .field("url", "the store's API, with or without /api; https, or http on a loopback address")
+        .field(
+            "url",
+            "the store's API, with or without /api; https, or http on a loopback address",
+        )
         .required()
         .parsed(json!({"type": "string", "format": "uri"}), parse_base);
-    let store_id = reader.field("store_id", "the store's number").required().integer(1, i64::MAX);
+    let store_id = reader
+        .field("store_id", "the store's number")
+        .required()
+        .integer(1, i64::MAX);
     let auth = read_auth(reader);
-    let rate = reader.field("rate_limit", "requests a time, all uses together: N/s, N/min or N/h").default("60/min").rate();
-    let burst = reader.field("burst", "requests that may go out at once after a quiet time").default("10").integer(1, 1000);
-    let concurrency = reader.field("concurrency", "requests under way at once").default("2").integer(1, 64);
-    let timeout = reader.field("timeout", "for connecting and for each wait within an answer").default("30s").duration();
+    let rate = reader
+        .field("rate_limit", "requests a time, all uses together: N/s, N/min or N/h")
+        .default("60/min")
+        .rate();
+    let burst = reader
+        .field("burst", "requests that may go out at once after a quiet time")
+        .default("10")
+        .integer(1, 1000);
+    let concurrency = reader
+        .field("concurrency", "requests under way at once")
+        .default("2")
+        .integer(1, 64);
+    let timeout = reader
+        .field("timeout", "for connecting and for each wait within an answer")
+        .default("30s")
+        .duration();
     reader
         .field("timezone", "for dates in files and reports")
         .default("Asia/Dhaka")
-        .parsed(json!({"type": "string"}), |name| jiff::tz::TimeZone::get(name).map_err(|error| error.to_string()));
-    let overlap =
-        reader.field("overlap", "how far each scan reaches back behind its watermark").default("10m").duration();
-    let currency = reader.field("currency", "ISO 4217 code; asked of the store where it is not given").text();
+        .parsed(json!({"type": "string"}), |name| {
+            jiff::tz::TimeZone::get(name).map_err(|error| error.to_string())
+        });
+    let overlap = reader
+        .field("overlap", "how far each scan reaches back behind its watermark")
+        .default("10m")
+        .duration();
+    let currency = reader
+        .field("currency", "ISO 4217 code; asked of the store where it is not given")
+        .text();
     read_write_templates(reader);
     Some(Box::new(StoreSettings {
         base: base?,
@@ -84,24 +111,37 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
 /// run that needs no secret works without them.
 fn read_auth(reader: &mut Reader<'_>) -> Auth {
     let given = |reader: &Reader<'_>, name: &str| {
-        reader.node().and_then(|node| node.get(name)).is_some_and(|node| !node.is_null())
+        reader
+            .node()
+            .and_then(|node| node.get(name))
+            .is_some_and(|node| !node.is_null())
     };
-    let (has_token, has_id, has_secret) =
-        (given(reader, "access_token"), given(reader, "client_id"), given(reader, "client_secret"));
-    let token = reader.field("access_token", "a Bearer token, instead of client credentials").secret();
+    let (has_token, has_id, has_secret) = (
+        given(reader, "access_token"),
+        given(reader, "client_id"),
+        given(reader, "client_secret"),
+    );
+    let token = reader
+        .field("access_token", "a Bearer token, instead of client credentials")
+        .secret();
     let id = reader.field("client_id", "client credentials: the id").secret();
     let secret = reader.field("client_secret", "client credentials: the secret").secret();
     if has_token && (has_id || has_secret) {
-        reader.problem_at("access_token", "both a token and client credentials are given", Some(
-            "keep `access_token`, or `client_id` and `client_secret`".to_owned(),
-        ));
+        reader.problem_at(
+            "access_token",
+            "both a token and client credentials are given",
+            Some("keep `access_token`, or `client_id` and `client_secret`".to_owned()),
+        );
     } else if !has_token && !(has_id && has_secret) {
         let missing = match (has_id, has_secret) {
             (true, false) => "`client_secret` is missing beside `client_id`",
             (false, true) => "`client_id` is missing beside `client_secret`",
             _ => "credentials are missing",
         };
-        reader.problem(missing, Some("give `client_id` and `client_secret`, or `access_token`".to_owned()));
+        reader.problem(
+            missing,
+            Some("give `client_id` and `client_secret`, or `access_token`".to_owned()),
+        );
     }
     match (token, id, secret) {
         (Some(token), _, _) => Auth::Bearer(token),
@@ -113,18 +153,31 @@ fn read_auth(reader: &mut Reader<'_>) -> Auth {
 /// The bodies of writes, which the platform does not document. Checked for shape; nothing is written
 /// to the store in this version.
 fn read_write_templates(reader: &mut Reader<'_>) {
-    reader.field("inventory", "how a stock level is set").object(|inventory| {
-        inventory.field("set", "the request").object(|set| {
-            set.field("method", "HTTP method").default("PUT").choice(&["PUT", "POST"]);
-            set.field("path", "below the API's base").default("/inventory/{product_id}").text();
-            set.field("body", "jq over the mapped record").default("{sku_id, quantity}").text();
+    reader
+        .field("inventory", "how a stock level is set")
+        .object(|inventory| {
+            inventory.field("set", "the request").object(|set| {
+                set.field("method", "HTTP method")
+                    .default("PUT")
+                    .choice(&["PUT", "POST"]);
+                set.field("path", "below the API's base")
+                    .default("/inventory/{product_id}")
+                    .text();
+                set.field("body", "jq over the mapped record")
+                    .default("{sku_id, quantity}")
+                    .text();
+                Some(())
+            })
+        });
+    reader
+        .field("order_status", "how an order's status is set")
+        .object(|status| {
+            status
+                .field("body", "jq over the mapped record")
+                .default("{status}")
+                .text();
             Some(())
-        })
-    });
-    reader.field("order_status", "how an order's status is set").object(|status| {
-        status.field("body", "jq over the mapped record").default("{status}").text();
-        Some(())
-    });
+        });
 }
 
 /// Both conventions for the base are about: with and without `/api`, and people paste the whole prefix.
@@ -136,7 +189,9 @@ fn parse_base(text: &str) -> Result<Url, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("a base URL without `?` and `#`".to_owned());
     }
-    let Some(host) = url.host_str() else { return Err("a URL with a host".to_owned()) };
+    let Some(host) = url.host_str() else {
+        return Err("a URL with a host".to_owned());
+    };
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     match url.scheme() {
@@ -186,8 +241,16 @@ impl Connector for Store {
         });
         let orders = self.orders.probe().await;
         vec![
-            Finding { what: "reading the store's profile (read:store)".to_owned(), result: store, optional: true },
-            Finding { what: "reading orders (read:orders)".to_owned(), result: orders, optional: false },
+            Finding {
+                what: "reading the store's profile (read:store)".to_owned(),
+                result: store,
+                optional: true,
+            },
+            Finding {
+                what: "reading orders (read:orders)".to_owned(),
+                result: orders,
+                optional: false,
+            },
         ]
     }
 
@@ -226,10 +289,23 @@ mod tests {
             "https://api.selorax.io/api/apps/v1",
             "https://api.selorax.io/api/apps/v1/",
         ] {
-            assert_eq!(parse_base(text).unwrap().as_str(), "https://api.selorax.io/api/apps/v1/", "{text}");
+            assert_eq!(
+                parse_base(text).unwrap().as_str(),
+                "https://api.selorax.io/api/apps/v1/",
+                "{text}"
+            );
         }
-        assert_eq!(parse_base("http://127.0.0.1:9/api").unwrap().as_str(), "http://127.0.0.1:9/api/apps/v1/");
-        for bad in ["http://api.selorax.io", "ftp://x", "api.selorax.io", "https://u:p@x.test", "https://x.test/?a=1"] {
+        assert_eq!(
+            parse_base("http://127.0.0.1:9/api").unwrap().as_str(),
+            "http://127.0.0.1:9/api/apps/v1/"
+        );
+        for bad in [
+            "http://api.selorax.io",
+            "ftp://x",
+            "api.selorax.io",
+            "https://u:p@x.test",
+            "https://x.test/?a=1",
+        ] {
             assert!(parse_base(bad).is_err(), "{bad}");
         }
     }

@@ -50,11 +50,20 @@ impl Orders {
             Some(currency) => Currency::Known(Some(currency.clone())),
             None => Currency::Unknown,
         };
-        Orders { api, overlap: settings.overlap, currency: Arc::new(Mutex::new(currency)) }
+        Orders {
+            api,
+            overlap: settings.overlap,
+            currency: Arc::new(Mutex::new(currency)),
+        }
     }
 
     pub(super) async fn probe(&self) -> Result<String, Error> {
-        let ask = Ask { sort: "updated_at:desc", since: None, until: None, limit: 1 };
+        let ask = Ask {
+            sort: "updated_at:desc",
+            since: None,
+            until: None,
+            limit: 1,
+        };
         match self.page(&ask, 1).await? {
             Listed::Page(list) => Ok(match list.total {
                 Some(total) => format!("{total} orders"),
@@ -65,11 +74,16 @@ impl Orders {
     }
 
     pub(super) async fn page(&self, ask: &Ask, page: u64) -> Result<Listed, Error> {
-        let mut params =
-            vec![("page", page.to_string()), ("limit", ask.limit.to_string()), ("sort", ask.sort.to_owned())];
+        let mut params = vec![
+            ("page", page.to_string()),
+            ("limit", ask.limit.to_string()),
+            ("sort", ask.sort.to_owned()),
+        ];
         params.extend(ask.since.map(|since| ("since", read::show(since))));
         params.extend(ask.until.map(|until| ("until", read::show(until))));
-        self.api.list("orders", &params, &format!("reading page {page} of the orders")).await
+        self.api
+            .list("orders", &params, &format!("reading page {page} of the orders"))
+            .await
     }
 
     /// The newest believable stamp of a page, which rows from the future cannot drag along.
@@ -111,7 +125,12 @@ impl Orders {
 #[async_trait]
 impl Source for Orders {
     async fn now(&self) -> Result<Cursor, Error> {
-        let mut ask = Ask { sort: "updated_at:desc", since: None, until: None, limit: 10 };
+        let mut ask = Ask {
+            sort: "updated_at:desc",
+            since: None,
+            until: None,
+            limit: 10,
+        };
         loop {
             match self.page(&ask, 1).await? {
                 Listed::Page(list) => return Ok(cursor(self.newest(&list).await.unwrap_or(0))),

@@ -7,7 +7,10 @@ use jiff::civil::DateTime;
 
 /// The first of the names that is there and not null.
 pub(super) fn first<'v>(value: &'v Value, names: &[&str]) -> Option<&'v Value> {
-    names.iter().filter_map(|name| value.get(name)).find(|value| !value.is_null())
+    names
+        .iter()
+        .filter_map(|name| value.get(name))
+        .find(|value| !value.is_null())
 }
 
 /// Some answers wrap the order: `{"order": {…}, "items": […]}`.
@@ -75,7 +78,10 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
         return Some(time);
     }
     let local: DateTime = text.parse().ok()?;
-    local.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    local
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 /// RFC 3339 in UTC. Text that is so already stays as it is.
@@ -98,10 +104,18 @@ pub(super) fn show(stamp: Stamp) -> String {
 /// The id in a row that cannot be read as a whole, so that the failure has a name.
 pub(super) fn rescue_key(raw: &str) -> Option<Key> {
     let at = raw.find("\"order_id\"")? + "\"order_id\"".len();
-    let rest = raw[at..].trim_start().strip_prefix(':')?.trim_start().trim_start_matches('"');
+    let rest = raw[at..]
+        .trim_start()
+        .strip_prefix(':')?
+        .trim_start()
+        .trim_start_matches('"');
     let digits: String = rest.chars().take_while(char::is_ascii_digit).take(40).collect();
     let digits = digits.trim_start_matches('0');
-    if digits.is_empty() { None } else { Some(Key(digits.to_owned())) }
+    if digits.is_empty() {
+        None
+    } else {
+        Some(Key(digits.to_owned()))
+    }
 }
 
 pub(super) fn clip(text: &str) -> String {

@@ -5,17 +5,26 @@ use std::fmt::Write as _;
 /// Appends `text` as a JSON string.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if u32::from(c) < 0x20 => push(out, format_args!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+    let mut rest = text;
+    // Almost no text has anything to escape, so whole runs are copied.
+    while let Some(at) = rest
+        .bytes()
+        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
+        let (run, special) = rest.split_at(at);
+        out.push_str(run);
+        let (byte, tail) = special.split_at(1);
+        match byte {
+            "\"" => out.push_str("\\\""),
+            "\\" => out.push_str("\\\\"),
+            "\n" => out.push_str("\\n"),
+            "\r" => out.push_str("\\r"),
+            "\t" => out.push_str("\\t"),
+            other => other.bytes().for_each(|byte| push(out, format_args!("\\u{byte:04x}"))),
         }
+        rest = tail;
     }
+    out.push_str(rest);
     out.push('"');
 }
 
@@ -57,19 +66,28 @@ impl<'a> Members<'a> {
         self.out.push('}');
     }
 
-    /// Writes the name and hands out the place for the value.
+    /// Writes the name, which must need no escapes, and hands out the place for the value.
     pub(crate) fn name(&mut self, name: &str) -> &mut String {
         if !self.first {
             self.out.push(',');
         }
         self.first = false;
-        push_text(self.out, name);
-        self.out.push(':');
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
         self.out
     }
 
     pub(crate) fn raw(&mut self, name: &str, json: &str) {
         self.name(name).push_str(json);
+    }
+
+    /// For a name that was not chosen here.
+    pub(crate) fn foreign(&mut self, name: &str, json: &str) {
+        let mut escaped = String::new();
+        push_text(&mut escaped, name);
+        // `raw` sets the quotes itself.
+        self.raw(escaped.get(1..escaped.len() - 1).unwrap_or(name), json);
     }
 
     pub(crate) fn int(&mut self, name: &str, value: i64) {

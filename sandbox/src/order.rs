@@ -111,7 +111,7 @@ impl Order {
             Form::Bare | Form::Lined => {}
         }
         for (name, json) in &self.extra {
-            members.raw(name, json);
+            members.foreign(name, json);
         }
         members.close();
     }

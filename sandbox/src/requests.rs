@@ -78,10 +78,8 @@ pub fn busiest(requests: &[Request], window: Duration) -> usize {
     let mut most = 0;
     let mut first = 0;
     for (last, request) in requests.iter().enumerate() {
-        while requests
-            .get(first)
-            .is_some_and(|from| request.at.duration_since(from.at) >= window)
-        {
+        let is_out = |from: &Request| request.at.duration_since(from.at) >= window;
+        while first < last && requests.get(first).is_some_and(is_out) {
             first += 1;
         }
         most = most.max(last + 1 - first);

@@ -125,6 +125,10 @@ fn flow(
         .default("on")
         .choice(&["on", "off"]);
     let mapping = Mapping::read(reader, env);
+    for (span, message, hint) in mapping.iter().flat_map(Mapping::warnings) {
+        let path = reader.path().to_owned();
+        reader.warning_on(span, path, message, hint);
+    }
     if let Some(from) = &from {
         offered(reader, "from", from, mode, connectors);
     }
@@ -211,6 +215,9 @@ fn direction(reader: &mut Reader<'_>, key: &str, feed: &Feed, settings: &dyn Set
 }
 
 fn cron(text: &str, timezone: &TimeZone) -> Result<Schedule, String> {
+    if !text.starts_with('@') && text.split_whitespace().count() != 5 {
+        return Err("expected five fields (minute hour day month weekday) such as `*/10 * * * *`".to_owned());
+    }
     let parser = CronParser::builder()
         .seconds(Seconds::Disallowed)
         .year(Year::Disallowed)
@@ -246,17 +253,7 @@ fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>) -> Vec<String> {
             "triggers",
             "webhook topics that start it at once; default: all of its resource",
         )
-        .list_of_parsed(json!({"enum": all}), |topic| match known.contains(&topic) {
-            true => Ok(topic.to_owned()),
-            false => {
-                let near = nearest(topic, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-                Err(format!(
-                    "expected one of {}{}",
-                    known.join(", "),
-                    near.unwrap_or_default()
-                ))
-            }
-        });
+        .list_of_choices(known);
     let from_store = from.is_some_and(|from| from.connector == STORE);
     match given {
         Some(topics) => {
@@ -264,7 +261,7 @@ fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>) -> Vec<String> {
                 let hint = Some("remove `triggers`; `schedule` starts this flow".to_owned());
                 reader.problem_at("triggers", "only the store sends webhooks", hint);
             }
-            topics
+            topics.into_iter().map(str::to_owned).collect()
         }
         None if from_store => known.iter().map(|topic| (*topic).to_owned()).collect(),
         None => Vec::new(),

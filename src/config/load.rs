@@ -9,34 +9,13 @@ use std::collections::HashMap;
 use contract::settings::{Kind, Name, Node, Problem, Problems, Span};
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Tag};
 
-pub(super) const FILE_BYTES_MAX: usize = 1 << 20;
+use super::source::{START, at, end_of};
+
 /// Nodes with every alias counted as often as it is used, so that a few lines cannot become gigabytes.
 const NODES_MAX: usize = 50_000;
 const TEXT_BYTES_MAX: usize = 4 << 20;
 /// Collections within collections. Everything that walks the tree may recurse this deep.
 const DEPTH_MAX: usize = 64;
-
-/// Gives the text of a config file, or what is wrong with its bytes.
-pub(super) fn text_of(bytes: Vec<u8>) -> Result<String, Problem> {
-    if bytes.len() > FILE_BYTES_MAX {
-        let message = format!("the file has more than {FILE_BYTES_MAX} bytes, which no config needs");
-        return Err(at(Span::default(), message, None));
-    }
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        let hint = Some("save the file as UTF-8".to_owned());
-        return Err(at(START, "the file is UTF-16".to_owned(), hint));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-        let message = format!("the byte 0x{:02x} is not UTF-8", error.as_bytes()[valid]);
-        at(end_of(&before), message, Some("save the file as UTF-8".to_owned()))
-    })?;
-    Ok(match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    })
-}
 
 /// Gives the tree of the first document, or nothing after a syntax error; problems go to `problems`.
 pub(super) fn tree_of(text: &str, problems: &mut Problems) -> Option<Node> {
@@ -48,7 +27,10 @@ pub(super) fn tree_of(text: &str, problems: &mut Problems) -> Option<Node> {
     for event in Parser::new_from_str_with_options(text, options) {
         match event {
             Ok((event, span)) => {
-                if builder.take(event, place(span.start)).is_err() {
+                if builder
+                    .take(event, place(span.start), span.tag_start.map(place))
+                    .is_err()
+                {
                     return None;
                 }
             }
@@ -68,29 +50,10 @@ pub(super) fn tree_of(text: &str, problems: &mut Problems) -> Option<Node> {
     root
 }
 
-const START: Span = Span { line: 1, column: 1 };
-
-fn at(span: Span, message: String, hint: Option<String>) -> Problem {
-    Problem {
-        span,
-        path: String::new(),
-        message,
-        hint,
-    }
-}
-
 fn place(marker: granit_parser::Marker) -> Span {
     Span {
         line: marker.line().max(1),
         column: marker.col() + 1,
-    }
-}
-
-fn end_of(text: &str) -> Span {
-    let last = text.rsplit('\n').next().unwrap_or_default();
-    Span {
-        line: text.matches('\n').count() + 1,
-        column: last.chars().count() + 1,
     }
 }
 
@@ -176,7 +139,8 @@ impl<'p> Builder<'p> {
         }
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Refused> {
+    fn take(&mut self, event: Event<'_>, span: Span, tag_at: Option<Span>) -> Result<(), Refused> {
+        let tag_at = tag_at.unwrap_or(span);
         if let Event::DocumentStart(..) = event {
             self.documents += 1;
             if self.documents == 2 {
@@ -193,16 +157,16 @@ impl<'p> Builder<'p> {
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = self.style_of(style, tag.as_deref(), span);
+                let plain = self.style_of(style, tag.as_deref(), tag_at);
                 self.scalar(text.into_owned(), plain, anchor, span)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.tagged(tag.as_deref(), "seq", span);
+                self.tagged(tag.as_deref(), "seq", tag_at);
                 self.begin(anchor, span, Content::List(Vec::new()));
                 Ok(())
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.tagged(tag.as_deref(), "map", span);
+                self.tagged(tag.as_deref(), "map", tag_at);
                 let (fields, merged, key) = (Vec::new(), Vec::new(), Key::Awaited);
                 self.begin(anchor, span, Content::Map { fields, merged, key });
                 Ok(())
@@ -350,7 +314,7 @@ impl<'p> Builder<'p> {
     }
 
     /// Puts a finished node into the collection it stands in.
-    fn attach(&mut self, node: Node, weight: Weight) -> Result<(), Refused> {
+    fn attach(&mut self, mut node: Node, weight: Weight) -> Result<(), Refused> {
         let Some(mut parent) = self.open.pop() else {
             self.root = Some(node);
             return Ok(());
@@ -362,7 +326,13 @@ impl<'p> Builder<'p> {
             Content::List(items) => items.push(node),
             Content::Map { fields, merged, key } => match std::mem::replace(key, Key::Awaited) {
                 Key::Awaited => *key = self.key_of(node, fields),
-                Key::Read(name) => fields.push((name, node)),
+                Key::Read(name) => {
+                    // A block of lines is best named by its key, not by its first line.
+                    if node.span.line > name.span.line && !matches!(node.kind, Kind::Scalar { .. }) {
+                        node.span = name.span;
+                    }
+                    fields.push((name, node));
+                }
                 Key::Merge => merged.push(node),
                 Key::Unusable => {}
             },

@@ -8,14 +8,17 @@ mod listeners;
 mod load;
 mod report;
 mod sections;
+mod source;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::Factory;
-use contract::settings::{Problems, Reader, Settings};
+use contract::settings::{Problem, Problems, Reader, Settings};
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
@@ -89,10 +92,10 @@ pub fn schema() -> Json {
 
 fn load_with(path: &Path, mode: Mode, env: Env<'_>, kinds: &[Factory]) -> Result<Config, Broken> {
     let shown = path.display().to_string();
-    let bytes = read(path).map_err(|(why, hint)| Broken(Report::of(&shown, why, hint)))?;
+    let bytes = source::read(path).map_err(|(why, hint)| Broken(Report::of(&shown, why, hint)))?;
     let lossy = String::from_utf8_lossy(&bytes).into_owned();
     let mut problems = Problems::default();
-    let text = match load::text_of(bytes) {
+    let text = match source::text_of(bytes) {
         Ok(text) => text,
         Err(problem) => {
             problems.0.push(problem);
@@ -110,6 +113,7 @@ fn load_with(path: &Path, mode: Mode, env: Env<'_>, kinds: &[Factory]) -> Result
         reader.finish();
         whole
     });
+    exposed(path, &mut problems);
     match checked {
         Some(whole) if problems.0.is_empty() => Ok(Config {
             path: path.to_owned(),
@@ -125,21 +129,17 @@ fn load_with(path: &Path, mode: Mode, env: Env<'_>, kinds: &[Factory]) -> Result
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
-    use std::io::Read;
-    if path.is_dir() {
-        let hint = format!("name the file: {}", path.join("sync.yaml").display());
-        return Err(("this is a folder, not a config file".to_owned(), Some(hint)));
-    }
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(path);
-    match opened.and_then(|file| file.take(load::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)) {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let hint = "name it with --config PATH or $SELORAX_SYNC_CONFIG; sync.yaml.example is one to start from";
-            Err(("there is no such file".to_owned(), Some(hint.to_owned())))
-        }
-        Err(error) => Err((format!("cannot be read: {error}"), None)),
+/// Warns of secrets that stand in a file which everyone on the machine can read.
+fn exposed(path: &Path, problems: &mut Problems) {
+    use std::os::unix::fs::PermissionsExt;
+    let open = std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);
+    for span in problems.secrets().to_vec().into_iter().filter(|_| open) {
+        problems.warn(Problem {
+            span,
+            path: String::new(),
+            message: "a secret stands here, and everyone on this machine can read the file".to_owned(),
+            hint: Some(format!("run: chmod 600 {}, or write ${{NAME}} here", path.display())),
+        });
     }
 }
 

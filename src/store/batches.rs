@@ -1,7 +1,10 @@
 //! Files on their way out. A batch keeps its name from the moment it is frozen, across crashes and tries.
 
+use std::collections::{HashMap, HashSet};
+
 use contract::{Hash, Stamp};
 use sqlx::{Connection, Row};
+use std::sync::atomic::Ordering;
 
 use super::{Store, now};
 
@@ -54,7 +57,10 @@ impl Store {
                 .await?;
             }
             for (id, rows) in new.found {
-                sqlx::query("DELETE FROM outbox WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+                sqlx::query("DELETE FROM outbox WHERE id = ?")
+                    .bind(id)
+                    .execute(&mut *transaction)
+                    .await?;
                 for hash in rows {
                     sqlx::query("UPDATE found_rows SET n = n - 1 WHERE target = ? AND hash = ?")
                         .bind(new.target)
@@ -91,7 +97,12 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
             transaction.commit().await?;
-            Ok(Some(Batch { id, flow: new.flow.to_owned(), name: new.name.to_owned(), state: BatchState::Frozen }))
+            Ok(Some(Batch {
+                id,
+                flow: new.flow.to_owned(),
+                name: new.name.to_owned(),
+                state: BatchState::Frozen,
+            }))
         };
         frozen.await.map_err(|error: sqlx::Error| self.explain(error.into()))
     }
@@ -109,7 +120,11 @@ impl Store {
             id: row.get(0),
             flow: row.get(1),
             name: row.get(2),
-            state: if row.get::<&str, _>(3) == "staged" { BatchState::Staged } else { BatchState::Frozen },
+            state: if row.get::<&str, _>(3) == "staged" {
+                BatchState::Staged
+            } else {
+                BatchState::Frozen
+            },
         };
         Ok(rows.into_iter().map(batch).collect())
     }
@@ -134,22 +149,34 @@ impl Store {
                 .bind(batch)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("DELETE FROM outbox WHERE batch = ?").bind(batch).execute(&mut *transaction).await?;
+            sqlx::query("DELETE FROM outbox WHERE batch = ?")
+                .bind(batch)
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await
         };
         settled.await.map_err(|error: sqlx::Error| self.explain(error.into()))
     }
 
-    /// Names and last number of a target's batches.
-    pub async fn batch_names(&self, target: &str) -> anyhow::Result<(std::collections::HashSet<String>, u64, Stamp)> {
-        let rows = sqlx::query("SELECT name, number, at FROM batches WHERE target = ?")
+    /// The names of a target's batches.
+    pub async fn batch_names(&self, target: &str) -> anyhow::Result<HashSet<String>> {
+        let names: Vec<String> = sqlx::query_scalar("SELECT name FROM batches WHERE target = ?")
             .bind(target)
             .fetch_all(&mut *self.locked().await)
             .await
             .map_err(|error| self.explain(error.into()))?;
-        let last = rows.iter().map(|row| row.get::<i64, _>(1)).max().unwrap_or(0);
-        let at = rows.iter().map(|row| row.get::<i64, _>(2)).max().unwrap_or(0);
-        Ok((rows.iter().map(|row| row.get(0)).collect(), u64::try_from(last)?, at))
+        Ok(names.into_iter().collect())
+    }
+
+    /// The highest batch number of a target, and the latest time any of its batches was touched.
+    pub async fn last_batch(&self, target: &str) -> anyhow::Result<(u64, Stamp)> {
+        let (number, at): (i64, i64) =
+            sqlx::query_as("SELECT coalesce(max(number), 0), coalesce(max(at), 0) FROM batches WHERE target = ?")
+                .bind(target)
+                .fetch_one(&mut *self.locked().await)
+                .await
+                .map_err(|error| self.explain(error.into()))?;
+        Ok((u64::try_from(number)?, at))
     }
 
     /// Takes note of a file that this state knows nothing of, with the hashes of its rows. From here on
@@ -178,14 +205,16 @@ impl Store {
             .bind(serde_json::to_string(&hashes).unwrap_or_default())
             .execute(&mut *transaction)
             .await?;
-            sqlx::query("UPDATE outbox SET doubt = 1 WHERE state <> 'sending'").execute(&mut *transaction).await?;
+            sqlx::query("UPDATE outbox SET doubt = 1 WHERE state <> 'sending'")
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await
         };
         noted.await.map_err(|error: sqlx::Error| self.explain(error.into()))
     }
 
     /// Whether any row of found files is still unaccounted for.
-    pub async fn found_rows(&self, target: &str) -> anyhow::Result<std::collections::HashMap<Hash, i64>> {
+    pub async fn found_rows(&self, target: &str) -> anyhow::Result<HashMap<Hash, i64>> {
         let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT hash, n FROM found_rows WHERE target = ? AND n > 0")
             .bind(target)
             .fetch_all(&mut *self.locked().await)
@@ -195,9 +224,8 @@ impl Store {
     }
 
     /// A new epoch: every link so far is doubtful until it is decided on again.
-    pub async fn start_epoch(&mut self) -> anyhow::Result<()> {
-        self.epoch += 1;
-        let epoch = self.epoch.to_string();
-        self.put_memory("", "epoch", &epoch).await
+    pub async fn start_epoch(&self) -> anyhow::Result<()> {
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
+        self.put_memory("", "epoch", &epoch.to_string()).await
     }
 }

@@ -58,7 +58,9 @@ impl Care {
     /// Compares the file with the seal of its last orderly end, and breaks the seal: from now on it changes.
     pub(super) fn verify(&self, path: &Path, generation: Option<String>) -> anyhow::Result<()> {
         let seal_path = beside(path, "seal");
-        let Ok(seal) = std::fs::read_to_string(&seal_path) else { return Ok(()) };
+        let Ok(seal) = std::fs::read_to_string(&seal_path) else {
+            return Ok(());
+        };
         let mut words = seal.split_whitespace();
         let (sealed_generation, sum) = (words.next(), words.next());
         let logged = beside(path, "wal").metadata().is_ok_and(|wal| wal.len() > 0);
@@ -73,9 +75,9 @@ impl Care {
     pub(super) fn seal(self, path: &Path, generation: &str) -> anyhow::Result<()> {
         let (seal, draft) = (beside(path, "seal"), beside(path, "seal.part"));
         let sum = self.sum()?;
-        std::fs::write(&draft, format!("{generation} {sum}\n")).and_then(|()| std::fs::rename(&draft, &seal)).with_context(
-            || format!("writing {}", seal.display()),
-        )
+        std::fs::write(&draft, format!("{generation} {sum}\n"))
+            .and_then(|()| std::fs::rename(&draft, &seal))
+            .with_context(|| format!("writing {}", seal.display()))
     }
 
     /// Reads through the handle that is open anyway: closing another one on the same file would drop the
@@ -130,7 +132,9 @@ impl Care {
 
 /// Checks an existing file before anything is written, and tells which generation it is.
 pub(super) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> anyhow::Result<Option<String>> {
-    let verdict: Result<Vec<String>, _> = sqlx::query_scalar("PRAGMA integrity_check(3)").fetch_all(&mut *connection).await;
+    let verdict: Result<Vec<String>, _> = sqlx::query_scalar("PRAGMA integrity_check(3)")
+        .fetch_all(&mut *connection)
+        .await;
     match verdict {
         Ok(lines) if lines.iter().all(|line| line == "ok") => {}
         Ok(lines) => anyhow::bail!("{}\nSQLite says: {}", super::damaged(path), lines.join("; ")),
@@ -139,7 +143,11 @@ pub(super) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> a
     let has_memory: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'memory'")
         .fetch_one(&mut *connection)
         .await?;
-    if has_memory == 0 { Ok(None) } else { super::memory_of(connection, "", "generation").await }
+    if has_memory == 0 {
+        Ok(None)
+    } else {
+        super::memory_of(connection, "", "generation").await
+    }
 }
 
 fn beside(path: &Path, what: &str) -> PathBuf {

@@ -21,7 +21,10 @@ pub struct Coverage {
 impl Coverage {
     pub fn add(&mut self, key: &Key, control: Option<Decimal>) {
         self.records += 1;
-        self.control = self.control.checked_add(control.unwrap_or_default()).unwrap_or(Decimal::MAX);
+        self.control = self
+            .control
+            .checked_add(control.unwrap_or_default())
+            .unwrap_or(Decimal::MAX);
         self.ids = self.ids.wrapping_add(Hash::of(key.0.as_bytes()).0);
     }
 
@@ -42,12 +45,6 @@ pub struct Backfill {
     pub covered: Coverage,
 }
 
-/// A flow's watermark and the runs it has.
-#[derive(Clone, Debug, Default)]
-pub struct Cursors {
-    pub live: Option<Cursor>,
-}
-
 impl Store {
     pub async fn watermark(&self, flow: &str) -> anyhow::Result<Option<Cursor>> {
         let position: Option<Option<String>> =
@@ -61,7 +58,13 @@ impl Store {
     }
 
     pub fn live(flow: &str, position: Cursor, covered: Coverage) -> Settle {
-        Settle { flow: flow.to_owned(), run: LIVE.to_owned(), position, covered, done: false }
+        Settle {
+            flow: flow.to_owned(),
+            run: LIVE.to_owned(),
+            position,
+            covered,
+            done: false,
+        }
     }
 
     /// The unfinished backfill of that name, or a new one with this watermark.

@@ -29,15 +29,20 @@ pub struct Failure {
 
 impl Store {
     pub async fn failures(&self) -> anyhow::Result<Vec<Failure>> {
-        let rows =
-            sqlx::query("SELECT id, place, stage, key, reason, answer, body, attempts, since, at FROM failures ORDER BY id")
-                .fetch_all(&mut *self.locked().await)
-                .await
-                .map_err(|error| self.explain(error.into()))?;
+        let rows = sqlx::query(
+            "SELECT id, place, stage, key, reason, answer, body, attempts, since, at FROM failures ORDER BY id",
+        )
+        .fetch_all(&mut *self.locked().await)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
         let failure = |row: sqlx::sqlite::SqliteRow| Failure {
             id: row.get(0),
             place: row.get(1),
-            stage: if row.get::<&str, _>(2) == "read" { Place::Read } else { Place::Deliver },
+            stage: if row.get::<&str, _>(2) == "read" {
+                Place::Read
+            } else {
+                Place::Deliver
+            },
             key: row.get(3),
             reason: row.get::<Option<String>, _>(4).unwrap_or_default(),
             answer: row.get(5),
@@ -55,11 +60,11 @@ impl Store {
         let mut connection = self.writing().await?;
         let at = now();
         let query = match (failure.stage, &failure.body) {
-            (Place::Read, _) => sqlx::query(
-                "UPDATE inbox SET parked = NULL, attempts = 0, missing = 0, due_at = ?2 WHERE id = ?1",
-            )
-            .bind(failure.id / 2)
-            .bind(at),
+            (Place::Read, _) => {
+                sqlx::query("UPDATE inbox SET parked = NULL, attempts = 0, missing = 0, due_at = ?2 WHERE id = ?1")
+                    .bind(failure.id / 2)
+                    .bind(at)
+            }
             (Place::Deliver, Some(_)) => {
                 sqlx::query("UPDATE outbox SET state = 'ready' WHERE id = ?1 AND state = 'parked'").bind(failure.id / 2)
             }
@@ -71,7 +76,10 @@ impl Store {
             .bind(&failure.key)
             .bind(at),
         };
-        query.execute(&mut *connection).await.map_err(|error| self.explain(error.into()))?;
+        query
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
         Ok(())
     }
 

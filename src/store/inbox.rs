@@ -1,5 +1,7 @@
 //! The inbox: records that are to be read by their key.
 
+use std::collections::HashMap;
+
 use contract::{Hash, Key, Stamp};
 use sqlx::Row;
 
@@ -16,6 +18,21 @@ pub struct Waiting {
 }
 
 impl Store {
+    /// Those of the keys that are parked unread, with the row they were parked for.
+    pub async fn parked_rows(&self, feed: &str, keys: &[&Key]) -> anyhow::Result<HashMap<Key, Hash>> {
+        let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT key, row_hash FROM inbox WHERE feed = ?1 AND parked IS NOT NULL \
+             AND key IN (SELECT value FROM json_each(?2))",
+        )
+        .bind(feed)
+        .bind(serde_json::to_string(&keys)?)
+        .fetch_all(&mut *self.locked().await)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        Ok(rows.into_iter().map(|(key, hash)| (Key(key), Hash(hash))).collect())
+    }
+
     /// Records of a feed that are due to be read, those that waited longest first.
     pub async fn due(&self, feed: &str, limit: usize) -> anyhow::Result<Vec<Waiting>> {
         let rows = sqlx::query(
@@ -41,7 +58,9 @@ impl Store {
     /// When the next record of the feed becomes due; `None` when none waits.
     pub async fn next_due(&self, feed: &str) -> anyhow::Result<Option<Stamp>> {
         let at = sqlx::query_scalar("SELECT min(due_at) FROM inbox WHERE feed = ? AND parked IS NULL").bind(feed);
-        at.fetch_one(&mut *self.locked().await).await.map_err(|error| self.explain(error.into()))
+        at.fetch_one(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))
     }
 
     /// Puts a record off after a failed try.

@@ -1,5 +1,7 @@
 //! T1: what a page or a read brought, and the cursor that may move over it, in one transaction.
 
+use std::collections::BTreeMap;
+
 use contract::{Cursor, Hash, Key, Stamp};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
@@ -14,6 +16,8 @@ pub struct Keep {
     pub links: Vec<Link>,
     pub wants: Vec<Want>,
     pub parked: Vec<Parked>,
+    /// Records that a flow could map: an earlier failure to do so is over.
+    pub cleared: Vec<(String, Key)>,
     pub ring: Vec<Ring>,
     pub unread: Vec<Unread>,
     /// Inbox rows that are done with: feed and key.
@@ -104,9 +108,10 @@ impl Store {
         let stored = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let at = now();
+            clear(&mut transaction, &keep.cleared).await?;
             put_wants(&mut transaction, &keep.wants, at).await?;
             put_parked(&mut transaction, &keep.parked, at).await?;
-            put_links(&mut transaction, &keep.links, self.epoch).await?;
+            put_links(&mut transaction, &keep.links, self.epoch()).await?;
             put_rings(&mut transaction, &keep.ring, at).await?;
             put_unread(&mut transaction, &keep.unread, at).await?;
             for (feed, key) in &keep.read {
@@ -147,7 +152,7 @@ impl Store {
                 mapping: Hash(row.get(3)),
                 want_hash: row.get::<Option<i64>, _>(4).map(Hash),
             },
-            doubtful: row.get::<i64, _>(5) < self.epoch,
+            doubtful: row.get::<i64, _>(5) < self.epoch(),
         };
         Ok(rows.into_iter().map(link).collect())
     }
@@ -170,7 +175,30 @@ async fn put_links(connection: &mut SqliteConnection, links: &[Link], epoch: i64
             " ON CONFLICT (flow, key) DO UPDATE SET stamp = excluded.stamp, row_hash = excluded.row_hash, \
              mapping = excluded.mapping, want_hash = excluded.want_hash, epoch = excluded.epoch",
         );
-        query.build().persistent(chunk.len() == CHUNK).execute(&mut *connection).await?;
+        query
+            .build()
+            .persistent(chunk.len() == CHUNK)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn clear(connection: &mut SqliteConnection, cleared: &[(String, Key)]) -> sqlx::Result<()> {
+    let mut by_flow: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (flow, key) in cleared {
+        by_flow.entry(flow).or_default().push(&key.0);
+    }
+    for (flow, keys) in by_flow {
+        let keys = serde_json::to_string(&keys).unwrap_or_default();
+        sqlx::query(
+            "DELETE FROM outbox WHERE flow = ?1 AND state = 'parked' AND body = '' \
+             AND key IN (SELECT value FROM json_each(?2))",
+        )
+        .bind(flow)
+        .bind(keys)
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }
@@ -194,7 +222,11 @@ async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp)
              doubt = outbox.doubt OR excluded.doubt, state = 'ready', attempts = 0, reason = NULL, answer = NULL, \
              discarded = 0, at = excluded.at",
         );
-        query.build().persistent(chunk.len() == CHUNK).execute(&mut *connection).await?;
+        query
+            .build()
+            .persistent(chunk.len() == CHUNK)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -234,7 +266,11 @@ async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp)
              missing = 0, parked = NULL, answer = NULL, discarded = 0, at = excluded.at \
              WHERE inbox.row_hash <> excluded.row_hash",
         );
-        query.build().persistent(chunk.len() == CHUNK).execute(&mut *connection).await?;
+        query
+            .build()
+            .persistent(chunk.len() == CHUNK)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }

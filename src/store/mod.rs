@@ -12,6 +12,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,7 +22,7 @@ use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use batches::{Batch, BatchState, NewBatch};
-pub use cursors::{Backfill, Coverage, Cursors};
+pub use cursors::{Backfill, Coverage};
 pub use failures::{Failure, Place};
 pub use inbox::Waiting;
 pub use keep::{Keep, Link, LinkRow, Note, Parked, Ring, Settle, Unread, Want};
@@ -41,7 +42,7 @@ pub struct Store {
     care: Option<care::Care>,
     path: PathBuf,
     /// Counts how often this state met a target that was ahead of it.
-    epoch: i64,
+    epoch: AtomicI64,
 }
 
 impl Store {
@@ -51,18 +52,33 @@ impl Store {
         let existed = path.metadata().is_ok_and(|file| file.len() > 0);
         let mut connection = connect(path, false).await.with_context(|| cannot_use(path))?;
         check_version(&mut connection).await?;
-        let generation = if existed { care::inspect(&mut connection, path).await? } else { None };
+        let generation = if existed {
+            care::inspect(&mut connection, path).await?
+        } else {
+            None
+        };
         care.verify(path, generation)?;
         check_owner(&mut connection, path).await?;
-        MIGRATIONS.run(&mut connection).await.map_err(|error| migration_error(path, error))?;
+        MIGRATIONS
+            .run(&mut connection)
+            .await
+            .map_err(|error| migration_error(path, error))?;
         sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
             .execute(&mut connection)
             .await?;
-        let epoch = memory_of(&mut connection, "", "epoch").await?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let epoch = memory_of(&mut connection, "", "epoch")
+            .await?
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
         if !existed {
             tracing::info!(path = %path.display(), "made a new state file");
         }
-        Ok(Store { connection: Mutex::new(connection), care: Some(care), path: path.to_owned(), epoch })
+        Ok(Store {
+            connection: Mutex::new(connection),
+            care: Some(care),
+            path: path.to_owned(),
+            epoch: AtomicI64::new(epoch),
+        })
     }
 
     /// Opens the state for looking at it, beside whoever writes it. `None` when there is none yet.
@@ -79,7 +95,12 @@ impl Store {
         if tables == 0 {
             return Ok(None);
         }
-        Ok(Some(Store { connection: Mutex::new(connection), care: None, path: path.to_owned(), epoch: 0 }))
+        Ok(Some(Store {
+            connection: Mutex::new(connection),
+            care: None,
+            path: path.to_owned(),
+            epoch: AtomicI64::new(0),
+        }))
     }
 
     /// A copy that a dry run may scribble on: the state as it is, in memory.
@@ -87,19 +108,28 @@ impl Store {
         let folder = tempfile::tempdir().context("making a folder for the dry run's copy of the state")?;
         let copy = folder.keep().join("scratch.db");
         if let Some(store) = Store::look(path).await? {
-            sqlx::query("VACUUM INTO ?").bind(copy.to_string_lossy().as_ref()).execute(&mut *store.locked().await).await?;
+            sqlx::query("VACUUM INTO ?")
+                .bind(copy.to_string_lossy().as_ref())
+                .execute(&mut *store.locked().await)
+                .await?;
         }
         Store::open(&copy).await
     }
 
     /// Writes everything into the one file and seals it. Without this, the next start recovers.
     pub async fn close(self) -> anyhow::Result<()> {
-        let Store { connection, care, path, .. } = self;
+        let Store {
+            connection, care, path, ..
+        } = self;
         let mut connection = connection.into_inner();
-        let Some(care) = care else { return Ok(connection.close().await?) };
+        let Some(care) = care else {
+            return Ok(connection.close().await?);
+        };
         let generation = format!("{:016x}", fastrand::u64(..));
         put_memory(&mut connection, "", "generation", &generation).await?;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut connection)
+            .await?;
         connection.close().await?;
         care.seal(&path, &generation)
     }
@@ -108,8 +138,8 @@ impl Store {
         &self.path
     }
 
-    pub(crate) fn is_scratch(&self) -> bool {
-        self.path.file_name().is_some_and(|name| name == "scratch.db")
+    fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Relaxed)
     }
 
     async fn locked(&self) -> MutexGuard<'_, SqliteConnection> {
@@ -129,13 +159,17 @@ impl Store {
     }
 
     pub async fn memories(&self) -> anyhow::Result<Vec<(String, String, String)>> {
-        let rows = sqlx::query_as("SELECT owner, name, value FROM memory").fetch_all(&mut *self.locked().await).await?;
+        let rows = sqlx::query_as("SELECT owner, name, value FROM memory")
+            .fetch_all(&mut *self.locked().await)
+            .await?;
         Ok(rows)
     }
 
     pub async fn put_memory(&self, owner: &str, name: &str, value: &str) -> anyhow::Result<()> {
         let mut connection = self.writing().await?;
-        put_memory(&mut connection, owner, name, value).await.map_err(|error| self.explain(error.into()))
+        put_memory(&mut connection, owner, name, value)
+            .await
+            .map_err(|error| self.explain(error.into()))
     }
 
     /// Tells what a person can do about an error of the state file.
@@ -151,7 +185,9 @@ impl Store {
             ));
         }
         if text.contains("readonly") {
-            return error.context(format!("the state file {path} cannot be written; check its owner and mode"));
+            return error.context(format!(
+                "the state file {path} cannot be written; check its owner and mode"
+            ));
         }
         if text.contains("malformed") || text.contains("not a database") {
             return error.context(damaged(&self.path));
@@ -196,19 +232,25 @@ async fn connect(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection>
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> anyhow::Result<()> {
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(connection)
+        .await?;
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
     let found = (next(), next(), next());
-    anyhow::ensure!(found >= SQLITE_LEAST, "this program was built with SQLite {version}, which can damage its file; 3.51.3 is the least");
+    anyhow::ensure!(
+        found >= SQLITE_LEAST,
+        "this program was built with SQLite {version}, which can damage its file; 3.51.3 is the least"
+    );
     Ok(())
 }
 
 async fn check_owner(connection: &mut SqliteConnection, path: &Path) -> anyhow::Result<()> {
-    let row = sqlx::query("SELECT (SELECT count(*) FROM sqlite_schema), (SELECT application_id FROM pragma_application_id)")
-        .fetch_one(connection)
-        .await
-        .map_err(|error| anyhow::Error::from(error).context(damaged(path)))?;
+    let row =
+        sqlx::query("SELECT (SELECT count(*) FROM sqlite_schema), (SELECT application_id FROM pragma_application_id)")
+            .fetch_one(connection)
+            .await
+            .map_err(|error| anyhow::Error::from(error).context(damaged(path)))?;
     let (tables, id): (i64, i64) = (row.get(0), row.get(1));
     anyhow::ensure!(
         tables == 0 || id == APPLICATION_ID,
@@ -230,7 +272,9 @@ fn migration_error(path: &Path, error: sqlx::migrate::MigrateError) -> anyhow::E
 }
 
 async fn memory_of(connection: &mut SqliteConnection, owner: &str, name: &str) -> anyhow::Result<Option<String>> {
-    let value = sqlx::query_scalar("SELECT value FROM memory WHERE owner = ? AND name = ?").bind(owner).bind(name);
+    let value = sqlx::query_scalar("SELECT value FROM memory WHERE owner = ? AND name = ?")
+        .bind(owner)
+        .bind(name);
     Ok(value.fetch_optional(connection).await?)
 }
 

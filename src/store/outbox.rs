@@ -52,7 +52,12 @@ impl Store {
     fn checked(&self, rows: Vec<sqlx::sqlite::SqliteRow>) -> anyhow::Result<Vec<Ready>> {
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
-            let version = Ready { id: row.get(0), key: Key(row.get(1)), body: row.get(2), doubt: row.get(3) };
+            let version = Ready {
+                id: row.get(0),
+                key: Key(row.get(1)),
+                body: row.get(2),
+                doubt: row.get(3),
+            };
             anyhow::ensure!(
                 Hash::of(version.body.as_bytes()) == Hash(row.get(4)),
                 "{} (record {})",

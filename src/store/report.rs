@@ -71,7 +71,11 @@ impl Store {
         .await
         .map_err(|error| self.explain(error.into()))?;
         let count = |n: usize| u64::try_from(row.get::<i64, _>(n)).unwrap_or(0);
-        Ok(Queue { to_read: count(0), queued: count(1), failed: count(2) })
+        Ok(Queue {
+            to_read: count(0),
+            queued: count(1),
+            failed: count(2),
+        })
     }
 
     pub async fn trim_journal(&self) -> anyhow::Result<()> {
@@ -84,7 +88,11 @@ impl Store {
     }
 
     /// The latest entries of a flow's journal, newest first.
-    pub async fn journal(&self, flow: &str, limit: u32) -> anyhow::Result<Vec<(Stamp, Option<String>, String, String)>> {
+    pub async fn journal(
+        &self,
+        flow: &str,
+        limit: u32,
+    ) -> anyhow::Result<Vec<(Stamp, Option<String>, String, String)>> {
         sqlx::query_as("SELECT at, key, what, detail FROM journal WHERE flow = ? ORDER BY id DESC LIMIT ?")
             .bind(flow)
             .bind(limit)

@@ -77,11 +77,7 @@ fn brackets(source: &str) -> usize {
     while let Some(c) = chars.next() {
         match (c, stack.last() == Some(&'"')) {
             ('"', true) => drop(stack.pop()),
-            ('\\', true) => {
-                if chars.next() == Some('(') {
-                    stack.push('(');
-                }
-            }
+            ('\\', true) if chars.next() == Some('(') => stack.push('('),
             (_, true) => {}
             ('#', false) => skip_comment(&mut chars),
             ('"' | '(' | '[' | '{', false) => stack.push(c),

@@ -30,7 +30,6 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use contract::Value;
 use jaq_core::load::{Arena, File, Loader};
@@ -122,7 +121,8 @@ enum Kind {
     Plain(Plain),
     Program {
         program: jaq_core::Filter<Engine>,
-        env: Arc<Env>,
+        /// Only what a filter that looks things up needs.
+        env: Env,
         /// Whether the text mentions `$record`.
         record: bool,
     },
@@ -134,14 +134,18 @@ pub fn functions() -> impl Iterator<Item = (&'static str, &'static [usize])> {
 }
 
 impl Filter {
-    pub fn compile(source: &str, env: &Arc<Env>) -> Result<Filter, CompileError> {
+    pub fn compile(source: &str, env: &Env) -> Result<Filter, CompileError> {
         let tree = guard::read(source, env)?;
         let warnings = money::warnings(source, &tree);
         let kind = match Plain::of(&tree) {
             Some(plain) => Kind::Plain(plain),
             None => Kind::Program {
                 program: program(source)?,
-                env: env.clone(),
+                env: if source.contains("lookup") {
+                    env.clone()
+                } else {
+                    Env::default()
+                },
                 record: source.contains("$record"),
             },
         };

@@ -1,13 +1,12 @@
 //! Every allowed function works, shown by one line each, and the language around them too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use contract::Value;
 use filter::{Env, Filter, Table, functions};
 
-fn env() -> Arc<Env> {
+fn env() -> Env {
     let entries = [("cod", "10"), ("7", "\"seven\""), ("true", "1.50")];
     let entries = entries.map(|(key, value)| (key.to_owned(), Value::parse(value).unwrap()));
     let strict = Table {
@@ -18,7 +17,7 @@ fn env() -> Arc<Env> {
         default: Some(Value::text("other")),
         ..Table::default()
     };
-    Arc::new(Env {
+    (Env {
         tables: [("codes".to_owned(), strict), ("any".to_owned(), lenient)].into(),
     })
 }

@@ -1,15 +1,12 @@
 //! Digits survive, odd text survives, and amounts are reckoned without a float.
-#![allow(clippy::unwrap_used)]
-
-use std::sync::Arc;
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use contract::Value;
 use filter::{Env, Filter};
 
 fn run(source: &str, input: &str) -> Result<String, String> {
     let input = Value::parse(input).unwrap();
-    let filter =
-        Filter::compile(source, &Arc::new(Env::default())).unwrap_or_else(|error| panic!("{source}: {error:?}"));
+    let filter = Filter::compile(source, &Env::default()).unwrap_or_else(|error| panic!("{source}: {error:?}"));
     filter
         .one(&input, &input)
         .map(|value| value.to_json())
@@ -30,7 +27,7 @@ fn digits_pass_through_every_road() {
         "9223372036854775807",
         "9223372036854775808",
         "-9223372036854775809",
-        "12345678901234567890123456789012345678901234567890123456789012.5",
+        "1234567890123456789012345678901234567890123456789012345678901.5",
     ] {
         for road in [
             ".",
@@ -150,7 +147,7 @@ fn one_value_is_asked_for_and_given() {
 
 #[test]
 fn sums_of_money_are_warned_of() {
-    let env = Arc::new(Env::default());
+    let env = Env::default();
     for (source, words) in [
         (".subtotal + .tax_total", vec!["subtotal"]),
         (".lines | map(.quantity * .unit_price)", vec!["unit_price"]),

@@ -1,7 +1,5 @@
 //! A plain path gives what the interpreter gives, on anything.
-#![allow(clippy::unwrap_used)]
-
-use std::sync::Arc;
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use contract::{Number, Value};
 use filter::{Env, Filter};
@@ -46,7 +44,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn both_ways_agree(value in values(), path in paths()) {
-        let env = Arc::new(Env::default());
+        let env = Env::default();
         let plain = Filter::compile(&path, &env).unwrap();
         prop_assert!(plain.is_plain(), "{}", path);
         let interpreted = Filter::compile(&format!("{path} | ."), &env).unwrap();
@@ -56,7 +54,7 @@ proptest! {
 
     #[test]
     fn no_text_brings_the_compiler_down(source in "\\PC{0,40}|[.a|(){}\\[\\]\"\\\\,;:?$@#0-9+*/ -]{0,60}") {
-        let env = Arc::new(Env::default());
+        let env = Env::default();
         if let Ok(filter) = Filter::compile(&source, &env) {
             let input = Value::parse("{\"a\":[1,2.50,{\"a\":null}]}").unwrap();
             filter.run(&input, &input).ok();

@@ -100,6 +100,7 @@ impl<'r, 'a> Field<'r, 'a> {
         let schema = json!({"type": "integer", "minimum": least, "maximum": most});
         self.scalar(schema, Written::Plain, |text| match text.parse::<i64>() {
             Ok(number) if (least..=most).contains(&number) => Ok(number),
+            _ if most == i64::MAX => Err(format!("expected a whole number of at least {least}").into()),
             _ => Err(format!("expected a whole number from {least} to {most}").into()),
         })
     }
@@ -124,13 +125,12 @@ impl<'r, 'a> Field<'r, 'a> {
 
     /// One of a few words.
     pub fn choice(self, choices: &'static [&'static str]) -> Option<&'static str> {
-        self.scalar(json!({"enum": choices}), Written::Anyhow, |text| {
-            choices.iter().find(|choice| **choice == text).copied().ok_or_else(|| {
-                let hint = nearest(text, choices.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-                let why = format!("expected one of {}", choices.join(", "));
-                Wrong { why, hint }
-            })
-        })
+        self.scalar(json!({"enum": choices}), Written::Anyhow, |text| choose(text, choices))
+    }
+
+    /// A list of such words.
+    pub fn list_of_choices(self, choices: &[&'static str]) -> Option<Vec<&'static str>> {
+        self.list(json!({"enum": choices}), Written::Anyhow, |text| choose(text, choices))
     }
 
     /// Any scalar, with a check of its own that says what would do, such as `expected a letter`;
@@ -218,7 +218,7 @@ impl<'r, 'a> Field<'r, 'a> {
 
     /// A list of scalars, each with a check that says what would do.
     pub fn list_of_parsed<T>(self, items: Json, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
-        self.list(items, Written::Anyhow, parse)
+        self.list(items, Written::Anyhow, |text| Ok(parse(text)?))
     }
 
     /// A list of secrets, each with a check that must not repeat it.
@@ -227,20 +227,28 @@ impl<'r, 'a> Field<'r, 'a> {
         self.list(
             json!({"type": ["string", "number"], "writeOnly": true}),
             Written::Hidden,
-            |text| parse(text).map(|()| SecretString::from(text.to_owned())),
+            |text| {
+                parse(text)?;
+                Ok(SecretString::from(text.to_owned()))
+            },
         )
     }
 
-    fn list<T>(mut self, items: Json, written: Written, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+    fn list<T>(mut self, items: Json, written: Written, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<T>> {
         let child = self.present();
         let read = match child.map(|node| &node.kind) {
             Some(Kind::List(nodes)) => {
                 let mut values = Vec::new();
                 for (n, node) in nodes.iter().enumerate() {
                     let path = join(&self.reader.path, &format!("{}[{n}]", self.name));
-                    values.extend(self.one(node, path, written, |text| Ok(parse(text)?)));
+                    values.extend(self.one(node, path, written, &parse));
                 }
                 Some(values)
+            }
+            Some(Kind::Scalar { unresolved: false, .. }) if written == Written::Hidden => {
+                self.reader
+                    .problem_at(self.name, "expected a list, found a single value", None);
+                None
             }
             _ => {
                 self.mistyped(child, "a list");
@@ -381,6 +389,14 @@ impl Name {
             span: Span::default(),
         }
     }
+}
+
+fn choose(text: &str, choices: &[&'static str]) -> Result<&'static str, Wrong> {
+    choices.iter().find(|choice| **choice == text).copied().ok_or_else(|| {
+        let hint = nearest(text, choices.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        let why = format!("expected one of {}", choices.join(", "));
+        Wrong { why, hint }
+    })
 }
 
 /// A value of any type may come from outside the file, and then is a text with `${` in the editor's eyes.

@@ -134,3 +134,6 @@ fn clip(text: &str) -> String {
     }
     clipped.replace(char::is_control, " ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,8 +164,12 @@ impl<'a> Reader<'a> {
     /// Calls no key of this map unknown: for where what went wrong before makes that guesswork.
     pub fn accept_all(&mut self) {
         self.open = true;
-        if let Some(node) = self.node {
-            self.problems.hide(node);
+        if let Some(Kind::Map(fields)) = self.node.map(|node| &node.kind) {
+            for (name, node) in fields {
+                if !self.known.contains(&name.text.as_str()) {
+                    self.problems.hide(node);
+                }
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use sandbox::{Auth, Options, Rate, Sandbox};
 
 use crate::client::{get, send, shop};
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test]
 async fn each_way_of_getting_the_credentials_wrong_has_its_own_answer() {
     let sandbox = shop(3).await;
@@ -16,7 +18,7 @@ async fn each_way_of_getting_the_credentials_wrong_has_its_own_answer() {
         ("X-Client-Secret", &*access.client_secret),
     );
     let store = ("X-Store-Id", "22");
-    let cases: [(&[(&str, &str)], u16, &str); 11] = [
+    let cases: [(Headers<'_>, u16, &str); 11] = [
         (&[], 401, "missing_token"),
         (&[("Authorization", &bearer)], 200, ""),
         (&[("Authorization", "Bearer sx_at_00")], 401, "invalid_token"),
@@ -119,7 +121,7 @@ async fn the_servers_own_limit_answers_429_and_the_log_shows_the_busiest_window(
     let seconds: u64 = reply.header("Retry-After").unwrap().parse().unwrap();
     assert!((58..=60).contains(&seconds));
     assert_eq!(sandbox.world().busiest(Duration::from_secs(60)), 4);
-    assert_eq!(sandbox.world().busiest(Duration::ZERO), 0);
+    assert_eq!(sandbox.world().busiest(Duration::ZERO), 1);
 }
 
 #[tokio::test]

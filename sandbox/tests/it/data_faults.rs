@@ -168,7 +168,7 @@ async fn any_text_can_stand_in_any_place() {
         let detail = get(&sandbox, &format!("/orders/{id}")).await.text();
         let list = get(&sandbox, "/orders").await.text();
         assert!(detail.contains(expected), "{splice:?}: {detail}");
-        assert_eq!(list.matches(expected).count() >= 1, true, "{splice:?}: {list}");
+        assert!(list.contains(expected), "{splice:?}: {list}");
         let other = world.final_orders().into_keys().next_back().unwrap();
         get(&sandbox, &format!("/orders/{other}")).await;
         assert_eq!(world.fired(rule), 2, "{splice:?}");

@@ -28,7 +28,7 @@ pub(crate) enum End {
     /// The connection closed, before the promised end or because none was promised.
     Closed,
     Reset,
-    /// Nothing for 200 ms.
+    /// Nothing more came for as long as the client was ready to wait.
     Silent,
 }
 
@@ -55,13 +55,12 @@ impl Reply {
     }
 
     pub(crate) fn ids(&self) -> Vec<i64> {
-        let ids = self.json()["data"]
+        self.json()["data"]
             .as_array()
             .unwrap()
             .iter()
             .map(|row| row["order_id"].as_i64().unwrap())
-            .collect();
-        ids
+            .collect()
     }
 }
 
@@ -105,10 +104,19 @@ pub(crate) async fn exchange(
     }
     request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
     stream.write_all(request.as_bytes()).await.unwrap();
-    receive(stream).await
+    receive(stream, Duration::from_secs(10)).await
 }
 
-async fn receive(stream: &mut TcpStream) -> Reply {
+/// As `get`, for an answer that is expected never to end: gives up after 200 ms without a byte.
+pub(crate) async fn get_impatiently(sandbox: &Sandbox, path: &str) -> Reply {
+    let token = sandbox.world().access().access_token;
+    let mut stream = TcpStream::connect(sandbox.addr()).await.unwrap();
+    let head = format!("GET /api/apps/v1{path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    receive(&mut stream, Duration::from_millis(200)).await
+}
+
+async fn receive(stream: &mut TcpStream, patience: Duration) -> Reply {
     let mut all = Vec::new();
     let mut reply = Reply::default();
     let mut wanted = None;
@@ -128,7 +136,7 @@ async fn receive(stream: &mut TcpStream) -> Reply {
         {
             break;
         }
-        let end = match timeout(Duration::from_millis(200), stream.read_buf(&mut all)).await {
+        let end = match timeout(patience, stream.read_buf(&mut all)).await {
             Ok(Ok(0)) => End::Closed,
             Ok(Ok(_)) => continue,
             Ok(Err(_)) => End::Reset,

@@ -1,0 +1,109 @@
+//! What people and scripts read on stdout.
+
+use contract::Stamp;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::DONE;
+use crate::engine::{Flow, Ledger};
+use crate::store::Queue;
+
+pub(super) fn print_json(value: &serde_json::Value) -> anyhow::Result<u8> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(DONE)
+}
+
+/// What one run did for one flow.
+pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, dry: bool) {
+    let covered = &ledger.covered;
+    println!("{}: {} to {}", flow.name, flow.feed, flow.target);
+    println!(
+        "  covered  {} records, total {}, ids {:016x}, {} requests",
+        grouped(covered.records),
+        covered.control.normalize(),
+        covered.ids,
+        grouped(covered.requests)
+    );
+    let verb = if dry { "would send" } else { "sent" };
+    println!(
+        "  {verb:<8} {} records ({} rows) in {} files",
+        grouped(ledger.sent),
+        grouped(ledger.rows),
+        grouped(ledger.files)
+    );
+    if ledger.known > 0 {
+        println!(
+            "  known    {} records were already in files there",
+            grouped(ledger.known)
+        );
+    }
+    if ledger.flagged > 0 {
+        println!(
+            "  flagged  {} times something to look at: selorax-sync status",
+            grouped(ledger.flagged)
+        );
+    }
+    if ledger.gone > 0 {
+        println!(
+            "  gone     {} records were listed and then not there",
+            grouped(ledger.gone)
+        );
+    }
+    println!(
+        "  left     {} to read, {} queued, {} failed{}",
+        grouped(queue.to_read),
+        grouped(queue.queued),
+        grouped(queue.failed),
+        if queue.failed > 0 {
+            ": selorax-sync failures list"
+        } else {
+            ""
+        }
+    );
+}
+
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut told = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            told.push(',');
+        }
+        told.push(digit);
+    }
+    told
+}
+
+/// A stamp for people, in the store's time zone.
+pub(super) fn local(stamp: Stamp, zone: &TimeZone) -> String {
+    match Timestamp::from_millisecond(stamp) {
+        Ok(time) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+/// A stamp for scripts: RFC 3339, UTC.
+pub(super) fn utc(stamp: Stamp) -> String {
+    Timestamp::from_millisecond(stamp).map_or_else(|_| "?".to_owned(), |time| time.to_string())
+}
+
+/// Seconds as a person says them.
+pub(super) fn span(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// One line, at most so long, without control characters.
+pub(super) fn line(text: &str, most: usize) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut told: String = clean.take(most).collect();
+    if told.chars().count() == most && text.chars().count() > most {
+        told.pop();
+        told.push('…');
+    }
+    told
+}

@@ -1,0 +1,170 @@
+//! `preview`: what a flow makes of a few records. Reads only.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use contract::{Connector, Cursor, Key, Record, Row, Value};
+
+use super::{DONE, FAILED, setup};
+use crate::config::Mode;
+use crate::engine::Flow;
+
+/// Columns of the two sides.
+const WIDTH: usize = 58;
+
+pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u64, json: bool) -> anyhow::Result<u8> {
+    let config = setup::load(path, Mode::Full)?;
+    let names = [name.to_owned()];
+    let chosen = setup::choose(&config, &names)?;
+    let Some(chosen) = chosen.first() else {
+        return Ok(FAILED);
+    };
+    let mut connectors: BTreeMap<String, Arc<dyn Connector>> = BTreeMap::new();
+    for end in [&chosen.from.connector, &chosen.to.connector] {
+        connectors.insert(end.clone(), setup::visit(&config, end).await?);
+    }
+    let flow = setup::bind(chosen, &connectors)?;
+    let mut code = DONE;
+    for row in rows(&flow, id, limit).await? {
+        let key = row.key.clone();
+        let (input, output) = match whole(&flow, row).await {
+            Ok(record) => {
+                let output = map(&flow, &record);
+                (record, output)
+            }
+            Err(error) => (Value::Null, Err(error)),
+        };
+        if output.is_err() {
+            code = FAILED;
+        }
+        show(&key, &input, output, json);
+    }
+    Ok(code)
+}
+
+async fn rows(flow: &Flow, id: Option<&str>, limit: u64) -> anyhow::Result<Vec<Row>> {
+    if let Some(id) = id {
+        let row = flow.source.read(&Key(id.to_owned())).await?;
+        return row
+            .map(|row| vec![row])
+            .ok_or_else(|| anyhow::anyhow!("{} has no record {id}", flow.feed));
+    }
+    // A cursor in the far future: only the newest page is read.
+    let mut pass = flow.source.changes(&Cursor("9999-12-31T00:00:00Z".to_owned()));
+    let mut rows = pass.step().await?.rows;
+    rows.truncate(usize::try_from(limit)?);
+    Ok(rows)
+}
+
+async fn whole(flow: &Flow, row: Row) -> Result<Value, String> {
+    let key = row.key.clone();
+    match flow.source.decode(row.body, false) {
+        Ok(Record::Whole { value, .. }) => return Ok(value),
+        Ok(Record::Partial) => {}
+        Err(error) => return Err(error.0),
+    }
+    let row = flow.source.read(&key).await.map_err(|error| error.to_string())?;
+    let row = row.ok_or("the source lists it and then does not have it")?;
+    match flow.source.decode(row.body, true) {
+        Ok(Record::Whole { value, .. }) => Ok(value),
+        Ok(Record::Partial) => Err("the source shows only part of it".to_owned()),
+        Err(error) => Err(error.0),
+    }
+}
+
+fn map(flow: &Flow, record: &Value) -> Result<Option<Vec<Value>>, String> {
+    if !flow.mapping.admits(record).map_err(|error| error.0)? {
+        return Ok(None);
+    }
+    flow.mapping.apply(record).map(Some).map_err(|error| error.0)
+}
+
+fn show(key: &Key, input: &Value, output: Result<Option<Vec<Value>>, String>, json: bool) {
+    if json {
+        let (output, error) = match output {
+            Ok(rows) => (
+                rows.map_or("null".to_owned(), |rows| Value::List(rows).to_json()),
+                "null".to_owned(),
+            ),
+            Err(error) => ("null".to_owned(), Value::from(error.as_str()).to_json()),
+        };
+        println!(
+            r#"{{"id":{},"input":{},"output":{output},"error":{error}}}"#,
+            Value::from(key.0.as_str()).to_json(),
+            input.to_json()
+        );
+        return;
+    }
+    let left = pretty(&without_raw(input));
+    let right = match output {
+        Ok(Some(rows)) => rows.iter().map(pretty).collect::<Vec<_>>().join("\n"),
+        Ok(None) => "(not sent: `where` says no)".to_owned(),
+        Err(error) => format!("ERROR {error}"),
+    };
+    println!("── {} {}", key.0, "─".repeat(2 * WIDTH - key.0.len().min(40)));
+    let (left, right) = (folded(&left), folded(&right));
+    for n in 0..left.len().max(right.len()) {
+        let side = |lines: &[String]| lines.get(n).cloned().unwrap_or_default();
+        let (a, b) = (side(&left), side(&right));
+        println!("{a}{} │ {b}", " ".repeat(WIDTH.saturating_sub(a.chars().count())));
+    }
+}
+
+/// The canonical record; the platform's own object would only repeat it.
+fn without_raw(record: &Value) -> Value {
+    match record {
+        Value::Map(fields) => Value::Map(
+            fields
+                .iter()
+                .filter(|(name, _)| *name != "raw")
+                .map(|(name, value)| (name.to_owned().into(), value.clone()))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    let mut out = String::new();
+    write(value, 0, &mut out);
+    out
+}
+
+fn write(value: &Value, depth: usize, out: &mut String) {
+    let indent = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth));
+    };
+    match value {
+        Value::Map(fields) if !fields.is_empty() => {
+            for (n, (name, value)) in fields.iter().enumerate() {
+                if n > 0 || depth > 0 {
+                    indent(out, depth);
+                }
+                out.push_str(name);
+                out.push_str(": ");
+                write(value, depth + 1, out);
+            }
+        }
+        Value::List(items) if !items.is_empty() => {
+            for item in items {
+                indent(out, depth);
+                out.push_str("- ");
+                write(item, depth + 1, out);
+            }
+        }
+        other => out.push_str(&other.to_json()),
+    }
+}
+
+fn folded(text: &str) -> Vec<String> {
+    let fold = |line: &str| {
+        let chars: Vec<char> = line.trim_end().chars().collect();
+        chars
+            .chunks(WIDTH)
+            .map(|part| part.iter().collect())
+            .collect::<Vec<String>>()
+    };
+    text.lines().flat_map(fold).collect()
+}

@@ -1,0 +1,142 @@
+//! `status`: how each flow stands. Needs nothing but the config's outline and the state file.
+
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use super::output::{grouped, local, span, utc};
+use super::{DONE, UNFINISHED, output, setup};
+use crate::config::{Config, Flow, Mode};
+use crate::store::{FlowReport, Queue, Store, now};
+
+pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
+    let config = setup::load(path, Mode::Offline)?;
+    let store = Store::look(&config.state_path).await?;
+    let mut flows = Vec::new();
+    for flow in &config.flows {
+        let (report, queue) = match &store {
+            Some(store) => (
+                store.flow_report(&flow.name).await?,
+                store.queue(&flow.name, &flow.from.to_string()).await?,
+            ),
+            None => (FlowReport::default(), Queue::default()),
+        };
+        flows.push((flow, report, queue));
+    }
+    let connectors = conditions(&config, store.as_ref()).await?;
+    if as_json {
+        let flows: Vec<Json> = flows
+            .iter()
+            .map(|(flow, report, queue)| flow_json(flow, report, queue))
+            .collect();
+        let connectors: Vec<Json> = connectors
+            .iter()
+            .map(|(name, circuit, until)| json!({"name": name, "circuit": circuit, "paused_until": until}))
+            .collect();
+        output::print_json(&json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "state": {"path": config.state_path, "exists": store.is_some()},
+            "flows": flows,
+            "connectors": connectors,
+        }))?;
+    } else {
+        for (flow, report, queue) in &flows {
+            show(&config, flow, report, queue);
+            if let Some(store) = &store {
+                show_journal(&config, store, flow).await?;
+            }
+        }
+        for (name, circuit, until) in &connectors {
+            let until = until
+                .as_ref()
+                .map(|until| format!(" until {until}"))
+                .unwrap_or_default();
+            println!("{name}: {circuit}{until}");
+        }
+    }
+    let unwell = flows
+        .iter()
+        .any(|(_, report, queue)| report.last_error.is_some() || *queue != Queue::default());
+    Ok(if check && unwell { UNFINISHED } else { DONE })
+}
+
+/// Each connector, whether calls to it go through, and until when not.
+async fn conditions(
+    config: &Config,
+    store: Option<&Store>,
+) -> anyhow::Result<Vec<(String, &'static str, Option<String>)>> {
+    let mut conditions = Vec::new();
+    for name in config.connectors.keys() {
+        let until = match store {
+            Some(store) => store
+                .memory(name, "paused_until")
+                .await?
+                .and_then(|text| text.parse::<i64>().ok()),
+            None => None,
+        };
+        let until = until.filter(|until| *until > now());
+        let circuit = if until.is_some() { "paused" } else { "closed" };
+        conditions.push((name.clone(), circuit, until.map(utc)));
+    }
+    Ok(conditions)
+}
+
+fn flow_json(flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
+    json!({
+        "name": flow.name,
+        "from": flow.from.to_string(),
+        "to": flow.to.to_string(),
+        "last_success": report.last_success_at.map(utc),
+        "last_error": report.last_error,
+        "last_error_at": report.last_error_at.map(utc),
+        "watermark": report.watermark,
+        "lag_seconds": report.last_success_at.map(|at| (now() - at) / 1000),
+        "to_read": queue.to_read,
+        "queued": queue.queued,
+        "failed": queue.failed,
+        "flagged": report.flagged,
+        "files": report.files,
+        "backfills_under_way": report.backfills_under_way,
+    })
+}
+
+fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
+    println!("{}: {} to {}", flow.name, flow.from, flow.to);
+    match report.last_success_at {
+        Some(at) => {
+            let lag = span((now() - at) / 1000);
+            println!("  last success  {} ({lag} ago)", local(at, &config.timezone));
+        }
+        None => println!("  last success  never"),
+    }
+    println!("  watermark     {}", report.watermark.as_deref().unwrap_or("none yet"));
+    println!(
+        "  waiting       {} to read, {} queued, {} failed",
+        grouped(queue.to_read),
+        grouped(queue.queued),
+        grouped(queue.failed)
+    );
+    println!("  delivered     {} files", grouped(report.files));
+    for run in &report.backfills_under_way {
+        println!("  under way     {run}");
+    }
+    if let (Some(error), Some(at)) = (&report.last_error, report.last_error_at) {
+        println!(
+            "  last error    {}: {}",
+            local(at, &config.timezone),
+            output::line(error, 400)
+        );
+    }
+}
+
+async fn show_journal(config: &Config, store: &Store, flow: &Flow) -> anyhow::Result<()> {
+    for (at, key, what, detail) in store.journal(&flow.name, 5).await? {
+        let key = key.map(|key| format!(" {key}")).unwrap_or_default();
+        println!(
+            "  {what:<13} {}{key}: {}",
+            local(at, &config.timezone),
+            output::line(&detail, 200)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What should change where. Pure: no clock, no database, no network.
+//!
+//! A flow sends what its mapping makes of a record when that differs from what it last decided to
+//! send. Nothing else is looked at: not events, not counters, so a record seen twice is one record.
+
+use contract::{Hash, Key, Malformed, Row, Stamp, Value};
+
+use crate::mapping::Mapping;
+use crate::store::{Link, LinkRow, Note, Parked, Want};
+
+/// Stands for the mapping in a link whose record was there before its flow began, and was not sent.
+pub const ABSORBED: Hash = Hash(0);
+
+/// What a flow makes of a row before the record is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// This very row was understood before, under this mapping.
+    Skip,
+    /// It contradicts what is known by its stamp: ask for the record itself.
+    Reread,
+    Evaluate,
+}
+
+/// `history`: the walk is over all records, so those that were there before the flow began count too.
+pub fn look(row: &Row, link: Option<&LinkRow>, mapping: Hash, history: bool) -> Look {
+    let Some(LinkRow { link, .. }) = link else {
+        return Look::Evaluate;
+    };
+    if link.row_hash == row.hash {
+        let absorbed = link.mapping == ABSORBED && !history;
+        return if absorbed || link.mapping == mapping {
+            Look::Skip
+        } else {
+            Look::Evaluate
+        };
+    }
+    match (row.stamp, link.stamp) {
+        // An older copy of the store answered, or two changes fell into one second.
+        (Some(new), Some(known)) if new <= known => Look::Reread,
+        _ => Look::Evaluate,
+    }
+}
+
+/// What is to be kept of a record for one flow.
+#[derive(Debug, Default)]
+pub struct Decision {
+    pub link: Option<Link>,
+    pub want: Option<Want>,
+    pub parked: Option<Parked>,
+    pub notes: Vec<Note>,
+}
+
+/// The record as it was read, and the row that led to it.
+pub struct Known<'a> {
+    pub key: &'a Key,
+    pub stamp: Option<Stamp>,
+    pub row_hash: Hash,
+    pub link: Option<&'a LinkRow>,
+    /// Files were found at the target that this state knows nothing of.
+    pub target_ahead: bool,
+}
+
+pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) -> Decision {
+    let sent = known.link.and_then(|row| row.link.want_hash);
+    let mut link = Link {
+        flow: flow.to_owned(),
+        key: known.key.clone(),
+        stamp: known.stamp,
+        row_hash: known.row_hash,
+        mapping: mapping.print(),
+        want_hash: sent,
+    };
+    let rows = match mapped(mapping, record, sent.is_some()) {
+        Ok(rows) => rows,
+        Err(Malformed(reason)) => {
+            let parked = Parked {
+                flow: flow.to_owned(),
+                key: known.key.clone(),
+                reason,
+            };
+            return Decision {
+                link: Some(link),
+                parked: Some(parked),
+                ..Decision::default()
+            };
+        }
+    };
+    let body = Value::List(rows).to_json();
+    let hash = Hash::of(body.as_bytes());
+    if body == "[]" || sent == Some(hash) {
+        return Decision {
+            link: Some(link),
+            ..Decision::default()
+        };
+    }
+    link.want_hash = Some(hash);
+    let doubt = known.target_ahead && known.link.is_none_or(|row| row.doubtful);
+    let want = Want {
+        flow: flow.to_owned(),
+        key: known.key.clone(),
+        body,
+        hash,
+        doubt,
+    };
+    Decision {
+        link: Some(link),
+        want: Some(want),
+        ..Decision::default()
+    }
+}
+
+/// The rows to send. `where` decides only about records that were never sent: one that was is kept up to date.
+fn mapped(mapping: &Mapping, record: &Value, sent: bool) -> Result<Vec<Value>, Malformed> {
+    if !sent && !mapping.admits(record)? {
+        return Ok(Vec::new());
+    }
+    mapping.apply(record)
+}

@@ -1,0 +1,164 @@
+//! Walking history. A backfill is one more cursor: interrupted it resumes, finished it walks afresh, and
+//! either way only what differs from what was sent before goes out.
+
+use std::time::Duration;
+
+use contract::Window;
+use jiff::Timestamp;
+
+use super::take::Light;
+use super::{Engine, Flow, passes};
+use crate::store::{Coverage, Note};
+
+/// Tries in a row without getting further, before a walk is given up.
+const FRUITLESS_MAX: u32 = 8;
+
+/// Creation times, as the user gave them; both ends inclusive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+impl Range {
+    /// The identity of a backfill, beside its flow.
+    fn run(&self) -> String {
+        let told = |time: Option<Timestamp>| time.map_or_else(|| "…".to_owned(), |time| time.to_string());
+        format!("backfill {} to {}", told(self.since), told(self.until))
+    }
+
+    fn is_all(&self) -> bool {
+        self.since.is_none() && self.until.is_none()
+    }
+}
+
+impl Engine {
+    /// Walks the history of every flow, delivers it, and takes what changed meanwhile.
+    pub async fn backfill(&mut self, range: Range) -> anyhow::Result<()> {
+        self.begin().await?;
+        for flow in self.flows.clone() {
+            if let Err(error) = self.backfill_flow(&flow, range).await {
+                self.trouble(&flow.feed, error).await?;
+            }
+        }
+        self.drain().await
+    }
+
+    async fn backfill_flow(&mut self, flow: &Flow, range: Range) -> anyhow::Result<()> {
+        self.walk(std::slice::from_ref(flow), &range.run(), range).await?;
+        // What changed while the walk went on is behind it; the watermark was fixed before it began.
+        if range.until.is_none()
+            && let Some(watermark) = self.store.watermark(&flow.name).await?
+        {
+            self.changes(&flow.feed, std::slice::from_ref(flow), &watermark, Light::Changes)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Walks to the end, starting over from the last finished window after trouble that passes.
+    pub(super) async fn walk(&mut self, flows: &[Flow], run: &str, range: Range) -> anyhow::Result<()> {
+        let mut fruitless = 0;
+        for flow in flows {
+            loop {
+                let before = self.ledger(&flow.name).covered.records;
+                let Err(error) = self.walk_once(flow, run, range).await else {
+                    break;
+                };
+                fruitless = if self.ledger(&flow.name).covered.records > before {
+                    0
+                } else {
+                    fruitless + 1
+                };
+                if !passes(&error) || !self.patience.endless || fruitless >= FRUITLESS_MAX {
+                    return Err(error);
+                }
+                tracing::warn!("{error:#}; the walk goes on from its last finished window");
+                self.clock.sleep(Duration::from_secs(1 << fruitless.min(6))).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn walk_once(&mut self, flow: &Flow, run: &str, range: Range) -> anyhow::Result<()> {
+        let watermark = flow.source.now().await?;
+        let known = self.store.backfill(&flow.name, run, &watermark).await?;
+        if known.position.is_some() {
+            self.voice
+                .say(&format!("{}: going on with the {run} that was interrupted", flow.name));
+        }
+        let window = Window {
+            since: range.since,
+            until: range.until,
+        };
+        let mut walk = flow.source.history(window, known.position.as_ref());
+        let mut requests = self.requests(&flow.feed);
+        let mut last = known.position;
+        loop {
+            let step = walk.step().await?;
+            self.voice.progress(&flow.name, "history", step.progress);
+            let mut keep = self
+                .take(&flow.feed, std::slice::from_ref(flow), step.rows, Light::History)
+                .await?;
+            keep.notes
+                .extend(step.notes.into_iter().map(|detail| self.unproven(flow, detail)));
+            if step.cursor.is_some() || step.done {
+                let mut covered = Coverage::default();
+                for (key, control) in &step.covered {
+                    covered.add(key, *control);
+                }
+                covered.requests = self.requests(&flow.feed).saturating_sub(requests);
+                requests = self.requests(&flow.feed);
+                self.ledger(&flow.name).covered.join(&covered);
+                last = step.cursor.or(last);
+                let position = last.clone().unwrap_or(contract::Cursor(String::new()));
+                keep.cursors
+                    .push(Engine::walked(flow, run, position, covered, step.done));
+                if step.done {
+                    keep.cursors
+                        .extend(self.handed_over(flow, range, known.watermark.clone()).await?);
+                }
+            }
+            self.store.keep(&keep).await?;
+            if last.is_some() || step.done {
+                self.read_due(&flow.feed).await?;
+                let delivered = self.deliver_all(false).await;
+                self.note_delivery(delivered).await?;
+            }
+            if step.done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The flow's watermark after a walk. A walk over part of the history says nothing of the rest, so it
+    /// moves only a flow that had none.
+    async fn handed_over(
+        &self,
+        flow: &Flow,
+        range: Range,
+        fixed: Option<contract::Cursor>,
+    ) -> anyhow::Result<Option<crate::store::Settle>> {
+        let Some(fixed) = fixed else { return Ok(None) };
+        let watermark = match self.store.watermark(&flow.name).await? {
+            None => fixed,
+            Some(known) if range.is_all() => flow.source.later(known, fixed),
+            Some(_) => return Ok(None),
+        };
+        Ok(Some(crate::store::Store::live(
+            &flow.name,
+            watermark,
+            Coverage::default(),
+        )))
+    }
+
+    fn unproven(&self, flow: &Flow, detail: String) -> Note {
+        tracing::warn!(flow = flow.name, "{detail}");
+        Note {
+            flow: flow.name.clone(),
+            key: None,
+            what: "unproven",
+            detail,
+        }
+    }
+}

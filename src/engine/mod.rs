@@ -1,0 +1,228 @@
+//! The three steps that move everything: pull (network, then keep), read (network, then keep), deliver
+//! (claim, network, settle). Each does one unit, can be killed anywhere, and is called until it says idle.
+
+mod backfill;
+mod deliver;
+mod found;
+mod pull;
+mod read;
+mod take;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::{Clock, Connector, Fault, FileTarget, Progress, Source, Target};
+
+use crate::mapping::Mapping;
+use crate::store::{Coverage, Queue, Store};
+
+pub use backfill::Range;
+
+/// A flow with everything it needs to run.
+#[derive(Clone)]
+pub struct Flow {
+    pub name: String,
+    /// `store.orders`
+    pub feed: String,
+    /// `drop.orders`
+    pub target: String,
+    pub source: Arc<dyn Source>,
+    pub files: Arc<dyn FileTarget>,
+    pub mapping: Arc<Mapping>,
+    /// Starts with what comes, instead of with all history.
+    pub only_new: bool,
+}
+
+impl Flow {
+    pub fn target_of(target: Target) -> Arc<dyn FileTarget> {
+        match target {
+            Target::Files(files) => files,
+        }
+    }
+}
+
+/// Whom the engine tells how it goes.
+pub trait Voice: Send + Sync {
+    fn progress(&self, flow: &str, what: &str, progress: Progress);
+    /// One line that stays.
+    fn say(&self, line: &str);
+    /// In a dry run: what would be sent.
+    fn would_send(&self, flow: &str, file: &str, row: &str);
+}
+
+pub struct Engine {
+    pub store: Arc<Store>,
+    pub clock: Arc<dyn Clock>,
+    pub connectors: BTreeMap<String, Arc<dyn Connector>>,
+    pub flows: Vec<Flow>,
+    pub voice: Arc<dyn Voice>,
+    /// Nothing is written to the other side.
+    pub dry: bool,
+    pub patience: Patience,
+    /// Targets that hold rows which the state does not account for.
+    pub ahead: BTreeSet<String>,
+    /// What this run covered and sent, by flow.
+    pub ledger: BTreeMap<String, Ledger>,
+}
+
+/// How a run treats trouble that passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long to wait for rows that become due.
+    pub wait: Duration,
+    /// Keep on until nothing is left but what is parked.
+    pub endless: bool,
+}
+
+/// What a run did for a flow.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    pub covered: Coverage,
+    pub sent: u64,
+    pub rows: u64,
+    pub files: u64,
+    /// Versions that were found at the target already.
+    pub known: u64,
+    pub flagged: u64,
+    pub gone: u64,
+    pub error: Option<String>,
+}
+
+impl Engine {
+    /// One incremental pass of every flow, then everything that is due.
+    pub async fn once(&mut self) -> anyhow::Result<()> {
+        self.begin().await?;
+        for feed in self.feeds() {
+            if let Err(error) = self.pass(&feed).await {
+                self.trouble(&feed, error).await?;
+            }
+        }
+        self.drain().await
+    }
+
+    /// Everything that is due, without looking for more.
+    pub async fn settle(&mut self) -> anyhow::Result<()> {
+        self.begin().await?;
+        self.drain().await
+    }
+
+    /// What every run does first: settle what an earlier one left in the middle.
+    pub(crate) async fn begin(&mut self) -> anyhow::Result<()> {
+        self.store.forget_waits().await?;
+        self.store.trim_journal().await?;
+        for flow in self.flows.clone() {
+            for failure in self
+                .store
+                .parked_by_older_mapping(&flow.name, flow.mapping.print().0)
+                .await?
+            {
+                self.store.retry(&failure, &flow.feed).await?;
+            }
+        }
+        self.meet_targets().await
+    }
+
+    /// Reads and delivers until nothing is left that this run may still wait for.
+    pub(crate) async fn drain(&mut self) -> anyhow::Result<()> {
+        let started = self.clock.monotonic();
+        loop {
+            for feed in self.feeds() {
+                if let Err(error) = self.read_due(&feed).await {
+                    self.trouble(&feed, error).await?;
+                }
+            }
+            let delivered = self.deliver_all(true).await;
+            self.note_delivery(delivered).await?;
+            let Some(wait) = self.next_wait().await? else {
+                return Ok(());
+            };
+            let waited = self.clock.monotonic().saturating_sub(started);
+            if !self.patience.endless && waited + wait > self.patience.wait {
+                return Ok(());
+            }
+            self.clock.sleep(wait.max(Duration::from_millis(20))).await;
+        }
+    }
+
+    /// How long until something becomes due; `None` when nothing will.
+    async fn next_wait(&self) -> anyhow::Result<Option<Duration>> {
+        let mut next: Option<i64> = None;
+        for feed in self.feeds() {
+            if self
+                .flows
+                .iter()
+                .any(|flow| flow.feed == feed && self.is_stopped(&flow.name))
+            {
+                continue;
+            }
+            if let Some(at) = self.store.next_due(&feed).await? {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        let left = next.map(|at| at.saturating_sub(crate::store::now()).max(0));
+        Ok(left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+    }
+
+    /// Notes an error of a feed on its flows. Errors of the state file end the run at once.
+    async fn trouble(&mut self, feed: &str, error: anyhow::Error) -> anyhow::Result<()> {
+        let told = match error.downcast::<contract::Error>() {
+            Ok(error) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        for flow in self.flows.clone().into_iter().filter(|flow| flow.feed == feed) {
+            self.store.failed(&flow.name, &told).await?;
+            self.ledger(&flow.name).error = Some(told.clone());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_stopped(&self, flow: &str) -> bool {
+        self.ledger.get(flow).is_some_and(|ledger| ledger.error.is_some())
+    }
+
+    pub(crate) fn feeds(&self) -> Vec<String> {
+        let mut feeds: Vec<String> = self.flows.iter().map(|flow| flow.feed.clone()).collect();
+        feeds.sort();
+        feeds.dedup();
+        feeds
+    }
+
+    pub(crate) fn of_feed(&self, feed: &str) -> Vec<Flow> {
+        self.flows.iter().filter(|flow| flow.feed == feed).cloned().collect()
+    }
+
+    pub(crate) fn ledger(&mut self, flow: &str) -> &mut Ledger {
+        self.ledger.entry(flow.to_owned()).or_default()
+    }
+
+    pub async fn queue(&self, flow: &Flow) -> anyhow::Result<Queue> {
+        self.store.queue(&flow.name, &flow.feed).await
+    }
+
+    pub(crate) fn requests(&self, feed: &str) -> u64 {
+        let connector = feed.split('.').next().unwrap_or(feed);
+        self.connectors
+            .get(connector)
+            .map_or(0, |connector| connector.requests())
+    }
+
+    /// Ends a run: leaves word for the next process, and puts the state file in order.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        for connector in self.connectors.values() {
+            connector.rest().await;
+        }
+        // The connectors hold the store only weakly.
+        match Arc::into_inner(self.store) {
+            Some(store) => store.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Faults that pass by themselves.
+pub(crate) fn passes(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<contract::Error>()
+        .is_some_and(|error| matches!(error.fault, Fault::Transient { .. } | Fault::Throttled { .. }))
+}

@@ -1,0 +1,613 @@
+//! What a flow makes of a record: whether it is sent (`where`), how many rows it is (`each`), and
+//! what stands in them (`map`). Compiled once when the config is read. Pure: it sees the record and
+//! the named tables, never the clock, the environment or another record.
+
+use contract::settings::{Kind, Node, Reader, Span};
+use contract::{Fields, Hash, Malformed, Number, Value};
+use filter::{CompileError, Env, Filter, Subject};
+use serde_json::json;
+
+/// Characters of a filter that a message shows.
+const SHOWN_CHARS: usize = 80;
+
+/// `where`, `each` and `map` of one flow.
+#[derive(Debug)]
+pub struct Mapping {
+    admits: Option<Leaf>,
+    each: Option<Leaf>,
+    map: Option<Tree>,
+    columns: Option<Vec<String>>,
+    print: Hash,
+    warnings: Vec<(Span, String, Option<String>)>,
+}
+
+#[derive(Debug)]
+enum Tree {
+    Filter(Leaf),
+    Literal(Value),
+    List(Vec<Tree>),
+    Map(Vec<(String, Tree)>),
+}
+
+/// One filter and where it stands: `map.lines[0].sku`.
+#[derive(Debug)]
+struct Leaf {
+    path: String,
+    filter: Filter,
+    /// Parts of it came from outside the file; no message may show it.
+    secret: bool,
+}
+
+impl Mapping {
+    /// Reads `where`, `each` and `map`. Every filter that cannot be compiled is a problem at its place
+    /// in the file; with any problem the answer is `None`.
+    pub fn read(flow: &mut Reader<'_>, env: &Env) -> Option<Mapping> {
+        let filter = json!({"type": "string", "description": "a jq filter"});
+        let wanted = flow.field("where", "a jq filter that says which records are sent; default all");
+        let wanted = wanted.raw(filter.clone());
+        let each = flow.field("each", "a jq filter that gives one row per value, such as .lines[]");
+        let each = each.raw(filter);
+        let map = flow.field(
+            "map",
+            "what is sent: every text in it is a jq filter; default the record itself",
+        );
+        let map = map.raw(json!({}));
+        let mut read = Read {
+            flow,
+            env,
+            warnings: Vec::new(),
+            failed: false,
+        };
+        let admits = wanted.and_then(|node| read.single(node, "where"));
+        let each = each.and_then(|node| read.single(node, "each"));
+        let tree = map.and_then(|node| read.tree(node, "map"));
+        let (failed, warnings) = (read.failed, read.warnings);
+        let columns = match &tree {
+            Some(Tree::Map(fields)) => Some(fields.iter().map(|(name, _)| name.clone()).collect()),
+            _ => None,
+        };
+        let print = print(admits.as_ref(), each.as_ref(), tree.as_ref(), env);
+        (!failed).then_some(Mapping {
+            admits,
+            each,
+            map: tree,
+            columns,
+            print,
+            warnings,
+        })
+    }
+
+    /// The keys of `map` in their order, where `map` is a map.
+    pub fn columns(&self) -> Option<&[String]> {
+        self.columns.as_deref()
+    }
+
+    /// Changes when the filters, their order or a table they look into change.
+    pub fn print(&self) -> Hash {
+        self.print
+    }
+
+    /// Whether `where` holds: anything but `false`, `null` and no value at all.
+    pub fn admits(&self, record: &Value) -> Result<bool, Malformed> {
+        let Some(leaf) = &self.admits else { return Ok(true) };
+        let record = Subject::new(record);
+        Ok(!matches!(leaf.one(&record, &record)?, Value::Null | Value::Bool(false)))
+    }
+
+    /// The rows of a record: one, or one per value of `each`. Without `map` they pass unchanged.
+    pub fn apply(&self, record: &Value) -> Result<Vec<Value>, Malformed> {
+        let whole = Subject::new(record);
+        let Some(each) = &self.each else {
+            return Ok(vec![self.row(&whole, &whole)?]);
+        };
+        let elements = each
+            .filter
+            .run_on(&whole, &whole)
+            .map_err(|error| each.failed(&error.message))?;
+        elements
+            .iter()
+            .map(|element| self.row(&Subject::new(element), &whole))
+            .collect()
+    }
+
+    fn row(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Value, Malformed> {
+        match &self.map {
+            Some(tree) => tree.value(input, record),
+            None => Ok(input.value().clone()),
+        }
+    }
+
+    /// What may run but should be looked at, with its place in the file.
+    pub fn warnings(&self) -> Vec<(Span, String, Option<String>)> {
+        self.warnings.clone()
+    }
+}
+
+impl Tree {
+    fn value(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Value, Malformed> {
+        match self {
+            Tree::Filter(leaf) => leaf.one(input, record),
+            Tree::Literal(value) => Ok(value.clone()),
+            Tree::List(items) => {
+                let items = items.iter().map(|item| item.value(input, record));
+                Ok(Value::List(items.collect::<Result<_, _>>()?))
+            }
+            Tree::Map(fields) => {
+                let mut row = Fields::with_capacity(fields.len());
+                for (name, tree) in fields {
+                    row.push(name.clone(), tree.value(input, record)?);
+                }
+                Ok(Value::Map(row))
+            }
+        }
+    }
+
+    /// As a value that is equal for equal trees and different for different ones.
+    fn shape(&self, env: &Env, tables: &mut Vec<String>) -> Value {
+        match self {
+            Tree::Filter(leaf) => leaf.shape(env, tables),
+            Tree::Literal(value) => Value::List(vec![Value::from("literal"), value.clone()]),
+            Tree::List(items) => {
+                let shapes = items.iter().map(|item| item.shape(env, tables));
+                Value::List(std::iter::once(Value::from("list")).chain(shapes).collect())
+            }
+            Tree::Map(fields) => {
+                let shapes = fields
+                    .iter()
+                    .flat_map(|(name, tree)| [Value::from(name.as_str()), tree.shape(env, tables)]);
+                Value::List(std::iter::once(Value::from("map")).chain(shapes).collect())
+            }
+        }
+    }
+}
+
+impl Leaf {
+    fn one(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Value, Malformed> {
+        let value = self.filter.one_on(input, record);
+        value.map_err(|error| self.failed(&error.message))
+    }
+
+    fn failed(&self, message: &str) -> Malformed {
+        match self.secret {
+            true => Malformed(format!("{}: {message}", self.path)),
+            false => Malformed(format!("{}: {}: {message}", self.path, clip(self.filter.source()))),
+        }
+    }
+
+    fn shape(&self, env: &Env, tables: &mut Vec<String>) -> Value {
+        let source = self.filter.source();
+        let literal = source.split("lookup").skip(1).all(|rest| {
+            rest.trim_start()
+                .strip_prefix('(')
+                .is_some_and(|rest| rest.trim_start().starts_with('"'))
+        });
+        if source.contains("lookup") {
+            // A name that is reckoned at run time, or written with escapes, may be any table's.
+            let any = !literal || source.contains('\\');
+            let used = env.tables.keys().filter(|name| any || source.contains(name.as_str()));
+            tables.extend(used.cloned());
+        }
+        Value::List(vec![Value::from("filter"), Value::from(source)])
+    }
+}
+
+/// A fingerprint of what the mapping is, so that records are looked at again when it changes.
+fn print(admits: Option<&Leaf>, each: Option<&Leaf>, map: Option<&Tree>, env: &Env) -> Hash {
+    let mut tables = Vec::new();
+    let mut parts = vec![Value::from(1)];
+    for leaf in [admits, each] {
+        parts.push(leaf.map_or(Value::Null, |leaf| leaf.shape(env, &mut tables)));
+    }
+    parts.push(map.map_or(Value::Null, |tree| tree.shape(env, &mut tables)));
+    tables.sort();
+    tables.dedup();
+    for name in tables {
+        let Some(table) = env.tables.get(&name) else { continue };
+        let entries = table
+            .entries
+            .iter()
+            .map(|(key, value)| (key.clone().into(), value.clone()));
+        let default = table.default.iter().cloned().collect();
+        parts.extend([Value::text(name), Value::Map(entries.collect()), Value::List(default)]);
+    }
+    Hash::of(Value::List(parts).to_json().as_bytes())
+}
+
+/// Reading in progress.
+struct Read<'p, 'r, 'e> {
+    flow: &'p mut Reader<'r>,
+    env: &'e Env,
+    warnings: Vec<(Span, String, Option<String>)>,
+    failed: bool,
+}
+
+impl Read<'_, '_, '_> {
+    /// `where` and `each`: one filter.
+    fn single(&mut self, node: &Node, path: &str) -> Option<Leaf> {
+        match &node.kind {
+            Kind::Scalar { .. } if node.is_null() || node.is_unresolved() => None,
+            Kind::Scalar { .. } => self.leaf(node, path),
+            Kind::List(_) | Kind::Map(_) => {
+                self.problem(
+                    node.span,
+                    path,
+                    format!("expected a jq filter, found {}", node.shown()),
+                    None,
+                );
+                None
+            }
+        }
+    }
+
+    fn tree(&mut self, node: &Node, path: &str) -> Option<Tree> {
+        match &node.kind {
+            // What a missing interpolation would be is another's complaint.
+            _ if node.is_null() || node.is_unresolved() => Some(Tree::Literal(Value::Null)),
+            Kind::Scalar {
+                text,
+                plain: true,
+                secret: false,
+                ..
+            } => match literal(text) {
+                Some(value) => Some(Tree::Literal(value)),
+                None => self.leaf(node, path).map(Tree::Filter),
+            },
+            Kind::Scalar { .. } => self.leaf(node, path).map(Tree::Filter),
+            Kind::List(items) => {
+                let items = items.iter().enumerate();
+                let trees: Vec<_> = items
+                    .map(|(at, item)| self.tree(item, &format!("{path}[{at}]")))
+                    .collect();
+                trees.into_iter().collect::<Option<_>>().map(Tree::List)
+            }
+            Kind::Map(fields) if fields.is_empty() => {
+                let hint = "leave `map` out to send the record as it is".to_owned();
+                self.problem(node.span, path, "the map has no keys".to_owned(), Some(hint));
+                None
+            }
+            Kind::Map(fields) => {
+                let trees: Vec<_> = fields
+                    .iter()
+                    .map(|(name, node)| {
+                        let tree = self.tree(node, &format!("{path}.{}", name.text));
+                        tree.map(|tree| (name.text.clone(), tree))
+                    })
+                    .collect();
+                trees.into_iter().collect::<Option<_>>().map(Tree::Map)
+            }
+        }
+    }
+
+    fn leaf(&mut self, node: &Node, path: &str) -> Option<Leaf> {
+        let Kind::Scalar { text, secret, .. } = &node.kind else {
+            return None;
+        };
+        match Filter::compile(text, self.env) {
+            Ok(filter) => {
+                for warning in filter.warnings().iter().filter(|_| !secret) {
+                    let span = place(node, warning.at.start);
+                    let message = format!("{path}: {}", warning.message);
+                    self.warnings.push((span, message, warning.hint.clone()));
+                }
+                Some(Leaf {
+                    path: path.to_owned(),
+                    filter,
+                    secret: *secret,
+                })
+            }
+            Err(_) if *secret => {
+                let message = format!("{} is no jq filter that may be used here", node.shown());
+                self.problem(node.span, path, message, None);
+                None
+            }
+            Err(CompileError { message, at, hint }) => {
+                let message = format!("{message} in the filter `{}`", clip(text));
+                self.problem(place(node, at.start), path, message, hint);
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, span: Span, path: &str, message: String, hint: Option<String>) {
+        self.failed = true;
+        let path = match self.flow.path() {
+            "" => path.to_owned(),
+            flow => format!("{flow}.{path}"),
+        };
+        self.flow.problem_on(span, path, message, hint);
+    }
+}
+
+/// The place of a byte of a scalar's text. Exact on one line without escapes; else the scalar's own.
+fn place(node: &Node, at: usize) -> Span {
+    let Kind::Scalar {
+        text,
+        plain,
+        secret: false,
+        ..
+    } = &node.kind
+    else {
+        return node.span;
+    };
+    let quote = usize::from(!*plain);
+    match text.get(..at) {
+        Some(before) if !text.contains('\n') => Span {
+            line: node.span.line,
+            column: node.span.column + quote + before.chars().count(),
+        },
+        _ => node.span,
+    }
+}
+
+/// What an unquoted scalar means by itself: a number with its digits, `true` or `false`.
+fn literal(text: &str) -> Option<Value> {
+    match text {
+        "true" | "True" | "TRUE" => Some(Value::Bool(true)),
+        "false" | "False" | "FALSE" => Some(Value::Bool(false)),
+        _ => Number::parse(text).ok().map(Value::Number),
+    }
+}
+
+fn clip(text: &str) -> String {
+    let text = text.trim_end();
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use contract::settings::{Name, Problem, Problems};
+    use filter::Table;
+
+    use super::*;
+
+    fn span(line: usize, column: usize) -> Span {
+        Span { line, column }
+    }
+
+    fn scalar(text: &str, plain: bool, line: usize) -> Node {
+        let kind = Kind::Scalar {
+            text: text.to_owned(),
+            plain,
+            secret: false,
+            unresolved: false,
+        };
+        Node {
+            span: span(line, 10),
+            kind,
+        }
+    }
+
+    fn map(fields: Vec<(&str, Node)>) -> Node {
+        let name = |text: &str| Name {
+            text: text.to_owned(),
+            span: span(1, 1),
+        };
+        let fields = fields.into_iter().map(|(text, node)| (name(text), node));
+        Node {
+            span: span(1, 1),
+            kind: Kind::Map(fields.collect()),
+        }
+    }
+
+    fn list(items: Vec<Node>) -> Node {
+        Node {
+            span: span(1, 1),
+            kind: Kind::List(items),
+        }
+    }
+
+    fn env() -> Env {
+        let entries = [("pending".to_owned(), Value::from("P"))];
+        let table = Table {
+            entries: entries.into(),
+            default: None,
+        };
+        Env {
+            tables: [("status".to_owned(), table)].into(),
+        }
+    }
+
+    fn read_with(flow: &Node, env: &Env) -> (Option<Mapping>, Vec<Problem>) {
+        let mut problems = Problems::default();
+        let base = Arc::from(std::path::Path::new(""));
+        let mut reader = Reader::new(flow, "flows.f", base, &mut problems);
+        let mapping = Mapping::read(&mut reader, env);
+        reader.finish();
+        (mapping, problems.0)
+    }
+
+    fn read(flow: &Node) -> Mapping {
+        let (mapping, problems) = read_with(flow, &env());
+        assert!(problems.is_empty(), "{problems:?}");
+        mapping.unwrap()
+    }
+
+    fn problems(flow: &Node) -> Vec<Problem> {
+        let (mapping, problems) = read_with(flow, &env());
+        assert!(mapping.is_none());
+        problems
+    }
+
+    fn record() -> Value {
+        let text = r#"{"id":7,"status":"pending","grand_total":1460.00,"lines":[{"sku":"a","quantity":2},{"sku":"b","quantity":1}]}"#;
+        Value::parse(text).unwrap()
+    }
+
+    #[test]
+    fn texts_are_filters_and_the_rest_is_itself() {
+        let flow = map(vec![(
+            "map",
+            map(vec![
+                ("reference", scalar(".id | tostring", true, 2)),
+                ("total", scalar(".grand_total", true, 3)),
+                ("currency", scalar("\"BDT\"", false, 4)),
+                ("rate", scalar("1.50", true, 5)),
+                ("five", scalar("5", false, 6)),
+                ("yes", scalar("true", true, 7)),
+                ("nothing", scalar("~", true, 8)),
+                ("code", scalar(".status | lookup(\"status\")", true, 9)),
+                (
+                    "nested",
+                    map(vec![(
+                        "list",
+                        list(vec![scalar(".id", true, 10), scalar("0", true, 10)]),
+                    )]),
+                ),
+            ]),
+        )]);
+        let mapping = read(&flow);
+        let rows = mapping.apply(&record()).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(
+            rows[0].to_json(),
+            r#"{"reference":"7","total":1460.00,"currency":"BDT","rate":1.50,"five":5,"yes":true,"nothing":null,"code":"P","nested":{"list":[7,0]}}"#
+        );
+        assert_eq!(mapping.columns().unwrap()[..3], ["reference", "total", "currency"]);
+    }
+
+    #[test]
+    fn each_makes_rows_and_sees_the_record() {
+        let fields = vec![
+            ("sku", scalar(".sku", true, 3)),
+            ("order", scalar("$record.id", true, 4)),
+        ];
+        let mapping = read(&map(vec![("each", scalar(".lines[]", true, 2)), ("map", map(fields))]));
+        let rows: Vec<String> = mapping.apply(&record()).unwrap().iter().map(Value::to_json).collect();
+        assert_eq!(rows, [r#"{"sku":"a","order":7}"#, r#"{"sku":"b","order":7}"#]);
+        let mapping = read(&map(vec![("each", scalar(".lines[]", true, 2))]));
+        assert_eq!(
+            mapping.apply(&record()).unwrap()[1].to_json(),
+            r#"{"sku":"b","quantity":1}"#
+        );
+        assert_eq!(mapping.columns(), None);
+    }
+
+    #[test]
+    fn without_a_map_the_record_passes_and_where_decides() {
+        let mapping = read(&map(vec![]));
+        assert_eq!(mapping.apply(&record()).unwrap(), [record()]);
+        assert!(mapping.admits(&record()).unwrap());
+        for (filter, admitted) in [
+            (".status == \"pending\"", true),
+            (".status != \"pending\"", false),
+            (".missing", false),
+            ("empty", false),
+            (".id", true),
+        ] {
+            let mapping = read(&map(vec![("where", scalar(filter, false, 2))]));
+            assert_eq!(mapping.admits(&record()), Ok(admitted), "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_failed_leaf_names_its_key_its_filter_and_the_error() {
+        let lines = list(vec![map(vec![("total", scalar(".status | tonumber", true, 3))])]);
+        let mapping = read(&map(vec![("map", map(vec![("lines", lines)]))]));
+        let error = mapping.apply(&record()).unwrap_err().0;
+        assert_eq!(
+            error,
+            "map.lines[0].total: .status | tonumber: cannot read \"pending\" as a number"
+        );
+        let mapping = read(&map(vec![("where", scalar(".id.x", true, 3))]));
+        let error = mapping.admits(&record()).unwrap_err().0;
+        assert_eq!(error, "where: .id.x: cannot index 7 with \"x\"");
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_its_place_in_the_filter() {
+        let flow = map(vec![
+            ("where", scalar(".a | tostrng", true, 2)),
+            ("each", list(vec![])),
+            (
+                "map",
+                map(vec![
+                    ("currency", scalar("BDT", true, 4)),
+                    ("code", scalar(".s | lookup(\"staus\")", false, 5)),
+                    ("block", scalar(".a |\n env\n", false, 6)),
+                    ("good", scalar(".a", true, 7)),
+                ]),
+            ),
+        ]);
+        let found = problems(&flow);
+        let shown: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.span)).collect();
+        let expected = [
+            ("flows.f.where", span(2, 15)),
+            ("flows.f.each", span(1, 1)),
+            ("flows.f.map.currency", span(4, 10)),
+            ("flows.f.map.code", span(5, 16)),
+            ("flows.f.map.block", span(6, 10)),
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(
+            found[0].message,
+            "unknown function `tostrng` in the filter `.a | tostrng`"
+        );
+        assert_eq!(found[2].hint.as_deref(), Some("a literal text is written '\"BDT\"'"));
+        assert_eq!(found[3].hint.as_deref(), Some("did you mean `status`?"));
+    }
+
+    #[test]
+    fn a_filter_from_outside_the_file_is_never_shown() {
+        let secret = |text: &str| {
+            let kind = Kind::Scalar {
+                text: text.to_owned(),
+                plain: true,
+                secret: true,
+                unresolved: false,
+            };
+            Node {
+                span: span(2, 10),
+                kind,
+            }
+        };
+        let found = problems(&map(vec![("map", map(vec![("a", secret("hunter2"))]))]));
+        assert!(!format!("{found:?}").contains("hunter2"));
+        let mapping = read(&map(vec![("map", map(vec![("a", secret(".hunter2.x | tonumber"))]))]));
+        assert!(!mapping.apply(&record()).unwrap_err().0.contains("hunter2"));
+    }
+
+    #[test]
+    fn the_print_follows_the_text_and_the_tables_it_uses() {
+        let looked = map(vec![(
+            "map",
+            map(vec![("a", scalar(".status | lookup(\"status\")", true, 2))]),
+        )]);
+        let plain = map(vec![(
+            "map",
+            map(vec![("a", scalar(".a", true, 2)), ("b", scalar("1", true, 3))]),
+        )]);
+        let swapped = map(vec![(
+            "map",
+            map(vec![("b", scalar("1", true, 3)), ("a", scalar(".a", true, 2))]),
+        )]);
+        let text = map(vec![(
+            "map",
+            map(vec![("a", scalar(".a", true, 2)), ("b", scalar("1", false, 3))]),
+        )]);
+        let print = |flow: &Node, env: &Env| read_with(flow, env).0.unwrap().print();
+        let mut other = env();
+        other.tables.insert("unused".to_owned(), Table::default());
+        assert_eq!(print(&looked, &env()), print(&looked, &other));
+        other.tables.get_mut("status").unwrap().default = Some(Value::Null);
+        assert_ne!(print(&looked, &env()), print(&looked, &other));
+        assert_eq!(print(&plain, &env()), print(&plain, &other));
+        assert_ne!(print(&plain, &env()), print(&swapped, &env()));
+        assert_ne!(print(&plain, &env()), print(&text, &env()));
+        assert_ne!(print(&map(vec![]), &env()), print(&plain, &env()));
+    }
+
+    #[test]
+    fn sums_of_money_are_warned_of_at_their_place() {
+        let flow = map(vec![("map", map(vec![("t", scalar(".a + .tax_total", true, 2))]))]);
+        let warnings = read(&flow).warnings();
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(warnings[0].0, span(2, 16));
+        assert!(warnings[0].2.as_ref().unwrap().contains("dec_add"));
+    }
+}
