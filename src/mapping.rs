@@ -18,7 +18,6 @@ pub struct Mapping {
     map: Option<Tree>,
     columns: Option<Vec<String>>,
     print: Hash,
-    warnings: Vec<(Span, String, Option<String>)>,
 }
 
 #[derive(Debug)]
@@ -40,7 +39,7 @@ struct Leaf {
 
 impl Mapping {
     /// Reads `where`, `each` and `map`. Every filter that cannot be compiled is a problem at its place
-    /// in the file; with any problem the answer is `None`.
+    /// in the file, arithmetic on money a warning; with any problem the answer is `None`.
     pub fn read(flow: &mut Reader<'_>, env: &Env) -> Option<Mapping> {
         let filter = json!({"type": "string", "description": "a jq filter"});
         let wanted = flow.field("where", "a jq filter that says which records are sent; default all");
@@ -55,13 +54,12 @@ impl Mapping {
         let mut read = Read {
             flow,
             env,
-            warnings: Vec::new(),
             failed: false,
         };
         let admits = wanted.and_then(|node| read.single(node, "where"));
         let each = each.and_then(|node| read.single(node, "each"));
         let tree = map.and_then(|node| read.tree(node, "map"));
-        let (failed, warnings) = (read.failed, read.warnings);
+        let failed = read.failed;
         let columns = match &tree {
             Some(Tree::Map(fields)) => Some(fields.iter().map(|(name, _)| name.clone()).collect()),
             _ => None,
@@ -73,7 +71,6 @@ impl Mapping {
             map: tree,
             columns,
             print,
-            warnings,
         })
     }
 
@@ -115,11 +112,6 @@ impl Mapping {
             Some(tree) => tree.value(input, record),
             None => Ok(input.value().clone()),
         }
-    }
-
-    /// What may run but should be looked at, with its place in the file.
-    pub fn warnings(&self) -> Vec<(Span, String, Option<String>)> {
-        self.warnings.clone()
     }
 }
 
@@ -217,7 +209,6 @@ fn print(admits: Option<&Leaf>, each: Option<&Leaf>, map: Option<&Tree>, env: &E
 struct Read<'p, 'r, 'e> {
     flow: &'p mut Reader<'r>,
     env: &'e Env,
-    warnings: Vec<(Span, String, Option<String>)>,
     failed: bool,
 }
 
@@ -286,8 +277,9 @@ impl Read<'_, '_, '_> {
             Ok(filter) => {
                 for warning in filter.warnings().iter().filter(|_| !secret) {
                     let span = place(node, warning.at.start);
-                    let message = format!("{path}: {}", warning.message);
-                    self.warnings.push((span, message, warning.hint.clone()));
+                    let message = format!("{} in the filter `{}`", warning.message, clip(text));
+                    let path = self.place_name(path);
+                    self.flow.warning_on(span, path, message, warning.hint.clone());
                 }
                 Some(Leaf {
                     path: path.to_owned(),
@@ -310,11 +302,16 @@ impl Read<'_, '_, '_> {
 
     fn problem(&mut self, span: Span, path: &str, message: String, hint: Option<String>) {
         self.failed = true;
-        let path = match self.flow.path() {
+        let path = self.place_name(path);
+        self.flow.problem_on(span, path, message, hint);
+    }
+
+    /// `flows.orders.map.total`
+    fn place_name(&self, path: &str) -> String {
+        match self.flow.path() {
             "" => path.to_owned(),
             flow => format!("{flow}.{path}"),
-        };
-        self.flow.problem_on(span, path, message, hint);
+        }
     }
 }
 
@@ -605,9 +602,14 @@ mod tests {
     #[test]
     fn sums_of_money_are_warned_of_at_their_place() {
         let flow = map(vec![("map", map(vec![("t", scalar(".a + .tax_total", true, 2))]))]);
-        let warnings = read(&flow).warnings();
-        assert_eq!(warnings.len(), 1);
-        assert_eq!(warnings[0].0, span(2, 16));
-        assert!(warnings[0].2.as_ref().unwrap().contains("dec_add"));
+        let mut problems = Problems::default();
+        let base = Arc::from(std::path::Path::new(""));
+        let mapping = Mapping::read(&mut Reader::new(&flow, "flows.f", base, &mut problems), &env());
+        assert!(mapping.is_some() && problems.0.is_empty());
+        let [warning] = problems.warnings() else {
+            panic!("{problems:?}")
+        };
+        assert_eq!((warning.path.as_str(), warning.span), ("flows.f.map.t", span(2, 16)));
+        assert!(warning.hint.as_ref().unwrap().contains("dec_add"));
     }
 }

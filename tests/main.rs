@@ -1,1 +1,4 @@
+//! All tests of the whole program, as one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod house;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::{Error, Fault, Key, ParseError, Raw, Row, Seams, Stamp, Value};
+use contract::{Error, Fault, Key, ParseError, Row, Seams, Stamp, Value};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -260,8 +260,5 @@ fn single_text<'a>(answer: &'a Answer, doing: &str) -> Result<&'a str, Error> {
 }
 
 fn single(answer: &Answer, doing: &str) -> Result<Value, Error> {
-    match list::row(single_text(answer, doing)?).body {
-        Raw::Value(value) => Ok(value),
-        Raw::Unreadable(why) => Err(malformed(answer, doing, &ParseError(why))),
-    }
+    Value::parse(single_text(answer, doing)?).map_err(|error| malformed(answer, doing, &error))
 }

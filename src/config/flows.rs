@@ -125,10 +125,6 @@ fn flow(
         .default("on")
         .choice(&["on", "off"]);
     let mapping = Mapping::read(reader, env);
-    for (span, message, hint) in mapping.iter().flat_map(Mapping::warnings) {
-        let path = reader.path().to_owned();
-        reader.warning_on(span, path, message, hint);
-    }
     if let Some(from) = &from {
         offered(reader, "from", from, mode, connectors);
     }

@@ -11,6 +11,7 @@ use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::load::{Lexer, Parser};
 use jaq_core::path::Part;
 
+use crate::mistakes::{bare_text, lex_error, parse_error};
 use crate::{CompileError, Env, known};
 
 pub(crate) const SOURCE_BYTES_MAX: usize = 8 << 10;
@@ -125,58 +126,6 @@ fn nesting(tokens: &[Token<&str>]) -> usize {
         }
     }
     deepest
-}
-
-fn lex_error(source: &str, errors: &[(jaq_core::load::lex::Expect<&str>, &str)]) -> CompileError {
-    let (what, at) = match errors.first() {
-        Some((expected, rest)) => (expected.as_str(), range(source, rest)),
-        None => ("something else", 0..source.len()),
-    };
-    let found = source[at.start..].chars().next();
-    let end = at.start + found.map_or(0, char::len_utf8);
-    let found = found.map_or("the end".to_owned(), |c| format!("`{c}`"));
-    let hint = found
-        .contains('\'')
-        .then(|| "texts in filters stand in double quotes".to_owned());
-    CompileError {
-        message: format!("expected {what}, found {found}"),
-        at: at.start..end,
-        hint: hint.or_else(|| bare_text(source)),
-    }
-}
-
-fn parse_error(source: &str, found: Option<(&str, Option<&Token<&str>>)>, env: &Env) -> CompileError {
-    let (expected, found) = found.unwrap_or(("something else", None));
-    let at = found.map_or(source.len()..source.len(), |token| range(source, token.as_str()));
-    let found = found.map_or("the end".to_owned(), |token| {
-        format!("`{}`", crate::val::excerpt(token.as_str(), 30))
-    });
-    let first = source
-        .trim()
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .next();
-    let unknown = first.is_some_and(|word| {
-        !word.is_empty() && arities(word).is_none() && known::refused(word).is_none() && !env.tables.contains_key(word)
-    });
-    let keyword = matches!(first, Some("if" | "try" | "reduce" | "foreach" | "def" | "label"));
-    CompileError {
-        message: format!("expected {expected}, found {found}"),
-        at,
-        hint: (unknown && !keyword).then(|| bare_text(source)).flatten(),
-    }
-}
-
-/// Somebody wrote `Cash on delivery` and meant the text.
-fn bare_text(source: &str) -> Option<String> {
-    let text = source.trim();
-    let word = text.starts_with(|c: char| c.is_alphabetic() || c.is_ascii_digit())
-        && text.chars().all(|c| c.is_alphanumeric() || " _-/:#&'’".contains(c));
-    word.then(|| format!("a literal text is written '\"{}\"'", crate::val::excerpt(text, 40)))
-}
-
-fn arities(name: &str) -> Option<&'static [usize]> {
-    let function = known::FUNCTIONS.iter().find(|(known, _)| *known == name);
-    function.map(|(_, arities)| *arities)
 }
 
 struct Guard<'s, 'e> {
@@ -375,7 +324,7 @@ impl<'s> Guard<'s, '_> {
         if let Some(why) = known::refused(name) {
             return self.refuse(name, &format!("`{name}`"), why);
         }
-        let Some(arities) = arities(name) else {
+        let Some(arities) = known::arities(name) else {
             return self.unknown(name, args.is_empty());
         };
         if !arities.contains(&args.len()) {

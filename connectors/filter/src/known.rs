@@ -164,6 +164,11 @@ pub(crate) const REFUSED: &[(&[&str], &str)] = &[
     ),
 ];
 
+pub(crate) fn arities(name: &str) -> Option<&'static [usize]> {
+    let function = FUNCTIONS.iter().find(|(known, _)| *known == name);
+    function.map(|(_, arities)| *arities)
+}
+
 pub(crate) fn refused(name: &str) -> Option<&'static str> {
     let found = REFUSED.iter().find(|(names, _)| names.contains(&name));
     found.map(|(_, why)| *why)
@@ -215,16 +220,16 @@ def scalars: select(type != "array" and type != "object");
 def ascii: [.] | implode;
 def todate: todateiso8601;
 def fromdate: fromdateiso8601;
-def _parts($re; $flags): _pattern($re) | _matches($re; $flags // "");
+def _parts($re; $flags): _pattern($re; $flags) | _matches($re; $flags // "");
 def _captured: map(select(.name) | {(.name): .string}) | add + {};
 def test($re; $flags): _parts($re; $flags) | length > 0;
 def match($re; $flags): _parts($re; $flags)[] | .[0] + {captures: .[1:]};
 def capture($re; $flags): _parts($re; $flags)[] | _captured;
 def scan($re; $flags): _parts($re; "g" + $flags)[] | [.[].string] | if .[1] then .[1:] else .[0] end;
-def split($re; $flags): _pattern($re) | _split($re; "g" + $flags);
+def split($re; $flags): _pattern($re; "g") | _split($re; "g" + $flags);
 def splits($re; $flags): split($re; $flags)[];
 def sub($re; f; $flags):
-  reduce (_pattern($re) | _split_matches($re; $flags)[]) as $x ("";
+  reduce (_pattern($re; $flags) | _split_matches($re; $flags)[]) as $x ("";
     . + ($x | if type == "array" then _captured | f else . end));
 def gsub($re; f; $flags): sub($re; f; "g" + $flags);
 def test($re): test($re; "");

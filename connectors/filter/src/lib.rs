@@ -15,11 +15,14 @@
 //! **Where this differs from jq.** Dividing by zero and results that are no number are errors.
 //! Objects keep the order of their fields. `lookup("name")` finds the input in a named table.
 
+mod access;
 mod decimal;
 mod funs;
 mod guard;
 mod known;
+mod lists;
 mod meter;
+mod mistakes;
 mod money;
 mod ops;
 mod pattern;
@@ -249,6 +252,12 @@ impl fmt::Debug for Filter {
         f.debug_tuple("Filter").field(&self.source).finish()
     }
 }
+
+/// A compiled filter is shared between the workers.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Filter>();
+};
 
 /// Compiles what the guard has let through.
 fn program(source: &str) -> Result<jaq_core::Filter<Engine>, CompileError> {

@@ -6,8 +6,8 @@ use crate::val::{Error, Val};
 
 const STATES_MAX: usize = 2_000;
 
-/// Pays for one match of a pattern over a text.
-pub(crate) fn pay(text: &Val, pattern: &Val) -> Result<(), Error> {
+/// Pays for matching a pattern over a text, once or, with the flag `g`, again and again.
+pub(crate) fn pay(text: &Val, pattern: &Val, flags: &Val) -> Result<(), Error> {
     let (Some(text), Some(pattern)) = (text.as_text(), pattern.as_text()) else {
         return Err(Error::str(format_args!(
             "cannot match {text} with the pattern {pattern}: both must be strings"
@@ -22,6 +22,11 @@ pub(crate) fn pay(text: &Val, pattern: &Val) -> Result<(), Error> {
     // Building costs a few steps a state, matching one visit a state and character.
     meter::spend(10 + states);
     meter::spend(states.saturating_mul(text.len() / 16 + 1));
+    let endless = pattern.contains(['*', '+']) || pattern.contains(",}");
+    if endless && flags.as_text().is_some_and(|flags| flags.contains('g')) {
+        // `(a.*z)|a` reads on to the end of the text after each of its matches.
+        meter::spend(states.saturating_mul(text.len().saturating_mul(text.len()) / 256));
+    }
     Ok(())
 }
 

@@ -17,9 +17,9 @@ fn env() -> Env {
         default: Some(Value::text("other")),
         ..Table::default()
     };
-    (Env {
+    Env {
         tables: [("codes".to_owned(), strict), ("any".to_owned(), lenient)].into(),
-    })
+    }
 }
 
 fn outputs(source: &str, input: &str) -> String {

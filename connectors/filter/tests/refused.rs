@@ -118,6 +118,7 @@ fn what_multiplies_is_stopped_by_count() {
             "repeats too much",
         ),
         ("test(\"(a{0,40}){40}b\")".to_owned(), &text, steps),
+        ("gsub(\"(a.*z)|a\"; \"b\")".to_owned(), &text, steps),
         (
             "[.[] as $a | .[] as $b | test(\"1\")] | length".to_owned(),
             &hundred,
@@ -233,9 +234,9 @@ fn long_and_deep_texts_are_refused_with_a_reason() {
 #[test]
 fn mistakes_are_shown_with_place_and_remedy() {
     let table = Table::default();
-    let env = (Env {
+    let env = Env {
         tables: [("status".to_owned(), table)].into(),
-    });
+    };
     for (source, at, message, hint) in [
         (
             "BDT",

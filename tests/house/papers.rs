@@ -1,0 +1,116 @@
+//! What is written for people: it names nothing foreign, its links lead somewhere, it tells every key of
+//! the config, and the unit files are ones that systemd reads.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value as Json;
+
+use super::{root, tree};
+
+/// The project speaks of itself alone: no path of the machine it was written on, no host of a registry.
+fn foreign(text: &str) -> Option<&'static str> {
+    let words = [
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
+        concat!("crates", ".io"),
+        concat!("pypi", ".org"),
+        concat!("registry.npmjs", ".org"),
+        concat!("<<<<", "<<<"),
+    ];
+    words.into_iter().find(|word| text.contains(word))
+}
+
+#[test]
+fn no_file_names_what_is_foreign() {
+    // Cargo's own file names where the crates come from.
+    for (path, text) in tree().iter().filter(|(path, _)| path != "Cargo.lock") {
+        if let Some(word) = foreign(text) {
+            panic!("{path} names {word}");
+        }
+    }
+    assert!(foreign(concat!("see /wo", "rk/notes")).is_some());
+}
+
+/// The targets of Markdown links that are files.
+fn links(text: &str) -> Vec<&str> {
+    let behind = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', '#']).next());
+    behind
+        .filter(|link| !link.is_empty() && !link.contains("://"))
+        .collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut seen = 0;
+    for (path, text) in tree().iter().filter(|(path, _)| path.ends_with(".md")) {
+        let folder = root().join(path).parent().unwrap().to_owned();
+        for link in links(text) {
+            seen += 1;
+            assert!(folder.join(link).exists(), "{path}: {link} is not there");
+        }
+    }
+    assert!(seen > 5, "only {seen} links were found");
+}
+
+/// The keys that a schema names, as far down as it goes.
+fn keys(schema: &Json, found: &mut Vec<String>) {
+    if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
+        found.extend(properties.keys().cloned());
+    }
+    let inner: Vec<&Json> = match schema {
+        Json::Object(fields) => fields.values().collect(),
+        Json::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    };
+    inner.into_iter().for_each(|inner| keys(inner, found));
+}
+
+#[test]
+fn the_manual_tells_every_key_of_the_config() {
+    let manual = std::fs::read_to_string(root().join("docs/config.md")).unwrap();
+    let mut named = Vec::new();
+    keys(&selorax_sync::config::schema(), &mut named);
+    assert!(named.len() > 40, "only {} keys were found", named.len());
+    let missing: Vec<&String> = named
+        .iter()
+        .filter(|key| !manual.contains(&format!("`{key}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/config.md does not tell {missing:?}");
+}
+
+#[test]
+fn systemd_reads_the_unit_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = Vec::new();
+    for name in ["selorax-sync.service", "selorax-sync.timer"] {
+        let text = std::fs::read_to_string(root().join("systemd").join(name)).unwrap();
+        // The program and the drop folder are where this machine has them.
+        let own = text.replace("/usr/bin/selorax-sync", env!("CARGO_BIN_EXE_selorax-sync"));
+        let unit = folder.path().join(name);
+        std::fs::write(&unit, own).unwrap();
+        units.push(unit);
+    }
+    let told = verify(&units.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+    assert_eq!(told, Ok(()), "the unit files as they are");
+    std::fs::write(&units[0], "[Service]\nType=oneshot\nProtectSistem=strict\n").unwrap();
+    assert!(verify(&[units[0].as_ref()]).is_err(), "a misspelt key is not told");
+}
+
+fn verify(units: &[&Path]) -> Result<(), String> {
+    let out = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .args(units)
+        .output()
+        .expect("systemd-analyze is not here; `cargo xtask test` installs it");
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    // Other units of this machine are not ours to judge.
+    let ours: Vec<&str> = told.lines().filter(|line| line.contains("selorax-sync")).collect();
+    match out.status.success() && ours.is_empty() {
+        true => Ok(()),
+        false => Err(told),
+    }
+}

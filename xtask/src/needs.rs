@@ -1,0 +1,53 @@
+//! Programs that the tests start. What is missing is installed from Debian's packages by root, and
+//! named with its command for everyone else: a test must never pass because it could not run.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::stage;
+
+/// A program, and the Debian package that it comes in.
+const NEEDS: [(&str, &str); 2] = [
+    // The order of writes, syncs and renames is read from the system calls.
+    ("strace", "strace"),
+    // The unit files are checked by the tool that reads them.
+    ("systemd-analyze", "systemd"),
+];
+
+pub(crate) fn provide() -> anyhow::Result<()> {
+    let missing: Vec<&str> = NEEDS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    if !is_root() || find("apt-get").is_none() {
+        anyhow::bail!("the tests need {packages}\nhint: sudo apt-get install --no-install-recommends {packages}");
+    }
+    println!("installing {packages}");
+    stage::run(apt(&["update", "-qq"]))?;
+    let mut install = apt(&["install", "-qq", "--yes", "--no-install-recommends"]);
+    install.args(missing);
+    stage::run(install)
+}
+
+fn apt(args: &[&str]) -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}
+
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
+}
