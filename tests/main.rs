@@ -2,3 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod house;
+mod reading;
+mod crash;
+mod system;
+mod story;
+mod support;

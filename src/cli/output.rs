@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::DONE;
 use crate::engine::{Flow, Ledger};
-use crate::store::Queue;
+use crate::store::{Coverage, Queue};
 
 pub(super) fn print_json(value: &serde_json::Value) -> anyhow::Result<u8> {
     println!("{}", serde_json::to_string_pretty(value)?);
@@ -14,16 +14,13 @@ pub(super) fn print_json(value: &serde_json::Value) -> anyhow::Result<u8> {
 }
 
 /// What one run did for one flow.
-pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, dry: bool) {
-    let covered = &ledger.covered;
+pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64, dry: bool) {
     println!("{}: {} to {}", flow.name, flow.feed, flow.target);
-    println!(
-        "  covered  {} records, total {}, ids {:016x}, {} requests",
-        grouped(covered.records),
-        covered.control.normalize(),
-        covered.ids,
-        grouped(covered.requests)
-    );
+    if ledger.covered.records > 0 {
+        println!("  history  {}", told(&ledger.covered));
+    }
+    println!("  changes  {}", told(&ledger.changed));
+    println!("  requests {}", grouped(requests));
     let verb = if dry { "would send" } else { "sent" };
     println!(
         "  {verb:<8} {} records ({} rows) in {} files",
@@ -60,6 +57,11 @@ pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, dry: bool) {
             ""
         }
     );
+}
+
+/// Distinct records, the sum of their totals, and a fingerprint of their ids that does not depend on order.
+fn told(covered: &Coverage) -> String {
+    format!("{} records, total {}, ids {:016x}", grouped(covered.records), covered.control, covered.ids)
 }
 
 pub(super) fn grouped(number: u64) -> String {

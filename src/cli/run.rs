@@ -70,7 +70,7 @@ pub(super) async fn end(engine: Engine, console: &Console, done: anyhow::Result<
             engine.store.succeeded(&flow.name).await?;
         }
         let queue = engine.queue(&flow).await?;
-        output::summary(&flow, &ledger, &queue, engine.dry);
+        output::summary(&flow, &ledger, &queue, engine.requests(&flow.feed), engine.dry);
         let unfinished = queue.failed + queue.queued + queue.to_read > 0;
         code = match (&ledger.error, unfinished) {
             (Some(_), _) => FAILED,

@@ -78,7 +78,10 @@ pub struct Patience {
 /// What a run did for a flow.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
+    /// History that was walked; of a walk that was resumed, all of it.
     pub covered: Coverage,
+    /// What was looked at because it changed lately.
+    pub changed: Coverage,
     pub sent: u64,
     pub rows: u64,
     pub files: u64,

@@ -96,7 +96,7 @@ impl Engine {
                 covered.add(key, *control);
             }
             for flow in flows {
-                self.ledger(&flow.name).covered.join(&covered);
+                self.ledger(&flow.name).changed.join(&covered);
                 let position = match self.store.watermark(&flow.name).await? {
                     Some(known) => flow.source.later(known, position.clone()),
                     None => position.clone(),

@@ -11,7 +11,6 @@ mod outbox;
 mod report;
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -209,7 +208,7 @@ fn damaged(path: &Path) -> String {
 }
 
 async fn connect(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection> {
-    let options = SqliteConnectOptions::from_str("sqlite::memory:")?.filename(path);
+    let options = SqliteConnectOptions::new().filename(path);
     let options = if read_only {
         options.read_only(true)
     } else {
