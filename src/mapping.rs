@@ -28,6 +28,17 @@ enum Tree {
     Map(Vec<(String, Tree)>),
 }
 
+impl Tree {
+    fn any_leaf(&self, test: &dyn Fn(&Leaf) -> bool) -> bool {
+        match self {
+            Tree::Filter(leaf) => test(leaf),
+            Tree::Literal(_) => false,
+            Tree::List(items) => items.iter().any(|item| item.any_leaf(test)),
+            Tree::Map(fields) => fields.iter().any(|(_, tree)| tree.any_leaf(test)),
+        }
+    }
+}
+
 /// One filter and where it stands: `map.lines[0].sku`.
 #[derive(Debug)]
 struct Leaf {
@@ -75,6 +86,17 @@ impl Mapping {
     }
 
     /// The keys of `map` in their order, where `map` is a map.
+    /// Whether a field of the record may be asked for: its name stands in some filter, or a filter takes the
+    /// record as it is.
+    pub fn mentions(&self, field: &str) -> bool {
+        let asks = |leaf: &Leaf| {
+            let source = leaf.filter.source().trim();
+            matches!(source, "." | "$record") || source.contains(field)
+        };
+        let in_map = self.map.as_ref().is_none_or(|map| map.any_leaf(&asks));
+        in_map || self.admits.iter().chain(&self.each).any(asks)
+    }
+
     pub fn columns(&self) -> Option<&[String]> {
         self.columns.as_deref()
     }

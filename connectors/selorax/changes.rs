@@ -195,7 +195,7 @@ impl Changes {
 #[async_trait]
 impl Pass for Changes {
     async fn step(&mut self) -> Result<Step, Error> {
-        self.orders.learn_currency().await?;
+        self.orders.learned.learn_currency(&self.orders.api).await?;
         let list = match self.orders.page(&self.ask(), self.page).await? {
             Listed::Page(list) => list,
             Listed::TooLarge if self.limit > 1 => {
@@ -208,6 +208,7 @@ impl Pass for Changes {
             }
             Listed::TooLarge => return Err(too_large()),
         };
+        self.orders.learned.learn_contact(&self.orders.api, &list.rows).await?;
         let verdict = self.judge(&list).await?;
         if let Verdict::Odd(what) = verdict {
             return self.odd(what);

@@ -314,7 +314,7 @@ impl History {
 #[async_trait]
 impl Pass for History {
     async fn step(&mut self) -> Result<Step, Error> {
-        self.orders.learn_currency().await?;
+        self.orders.learned.learn_currency(&self.orders.api).await?;
         let Some(at) = self.at else {
             let done = !self.open().await?;
             return Ok(Step {
@@ -338,6 +338,7 @@ impl Pass for History {
             self.listing = Listing::default();
             return Ok(self.nothing_yet());
         }
+        self.orders.learned.learn_contact(&self.orders.api, &list.rows).await?;
         self.check_repeats(&list)?;
         self.take(&list);
         let (listed, counted) = (self.listing.rows, list.total.unwrap_or(0));

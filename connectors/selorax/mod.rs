@@ -3,6 +3,7 @@
 mod api;
 mod changes;
 mod history;
+mod learned;
 mod list;
 mod order;
 mod orders;
@@ -223,6 +224,10 @@ impl Settings for StoreSettings {
 
     fn targets(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn rate_limit(&self) -> Option<Rate> {
+        Some(self.rate)
     }
 }
 

@@ -1,18 +1,18 @@
 //! Orders as a source. The list can be sorted by change but filtered only by creation, so what
 //! changed is found by reading newest changes first, and history by windows of creation time.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Window};
-use tracing::warn;
 
 use super::StoreSettings;
 use super::api::{Api, Listed};
 use super::changes::Changes;
 use super::history::History;
 use super::list::List;
+use super::learned::Learned;
 use super::{order, read};
 
 /// The largest page the platform gives; it cuts larger wishes down without a word.
@@ -26,13 +26,7 @@ const EARLIEST_MS: i64 = 946_684_800_000;
 pub(super) struct Orders {
     pub(super) api: Arc<Api>,
     pub(super) overlap: Duration,
-    currency: Arc<Mutex<Currency>>,
-}
-
-#[derive(Clone, Debug)]
-enum Currency {
-    Unknown,
-    Known(Option<String>),
+    pub(super) learned: Learned,
 }
 
 /// One page asked for; halves itself where answers are too large to take.
@@ -46,14 +40,10 @@ pub(super) struct Ask {
 
 impl Orders {
     pub(super) fn new(api: Arc<Api>, settings: &StoreSettings) -> Orders {
-        let currency = match &settings.currency {
-            Some(currency) => Currency::Known(Some(currency.clone())),
-            None => Currency::Unknown,
-        };
         Orders {
             api,
             overlap: settings.overlap,
-            currency: Arc::new(Mutex::new(currency)),
+            learned: Learned::new(settings.currency.clone()),
         }
     }
 
@@ -99,27 +89,6 @@ impl Orders {
         let cap = self.api.now().await.saturating_add(FUTURE_MS);
         move |stamp| (EARLIEST_MS..=cap).contains(&stamp)
     }
-
-    /// The store's currency, asked for once a run; a missing scope leaves it null rather than stop orders.
-    pub(super) async fn learn_currency(&self) -> Result<(), Error> {
-        if matches!(*self.currency(), Currency::Known(_)) {
-            return Ok(());
-        }
-        let currency = match self.api.store().await {
-            Ok(profile) => profile.currency,
-            Err(error) if error.answer.contains("403") || error.answer.contains("404") => {
-                warn!("{error}; `currency` stays null in orders until then, or set store.currency");
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        *self.currency() = Currency::Known(currency);
-        Ok(())
-    }
-
-    fn currency(&self) -> std::sync::MutexGuard<'_, Currency> {
-        self.currency.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 #[async_trait]
@@ -161,18 +130,24 @@ impl Source for Orders {
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Row>, Error> {
-        self.learn_currency().await?;
+        self.learned.learn_currency(&self.api).await?;
         self.api.one("orders", key, &format!("reading order {}", key.0)).await
     }
 
     fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed> {
-        let currency = match &*self.currency() {
-            Currency::Known(currency) => currency.clone(),
-            Currency::Unknown => None,
+        let value = match body {
+            Raw::Value(value) => value,
+            Raw::Unreadable(why) => return Err(Malformed(why)),
         };
-        match body {
-            Raw::Value(value) => order::decode(value, single, currency.as_deref()),
-            Raw::Unreadable(why) => Err(Malformed(why)),
+        if !single && self.learned.lacks_contact(&value) {
+            return Ok(Record::Partial);
+        }
+        order::decode(value, single, self.learned.currency().as_deref())
+    }
+
+    fn asked_for(&self, mentions: &dyn Fn(&str) -> bool) {
+        if mentions("customer") || mentions("shipping_address") {
+            self.learned.want_contact();
         }
     }
 

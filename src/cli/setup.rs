@@ -116,11 +116,13 @@ pub(super) fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Co
     let target = connectors
         .get(&flow.to.connector)
         .and_then(|connector| connector.target(&flow.to.resource));
+    let source = source.with_context(|| format!("{} cannot be read from", flow.from))?;
+    source.asked_for(&|field| flow.mapping.mentions(field));
     Ok(Flow {
         name: flow.name.clone(),
         feed: flow.from.to_string(),
         target: flow.to.to_string(),
-        source: source.with_context(|| format!("{} cannot be read from", flow.from))?,
+        source,
         files: Flow::target_of(target.with_context(|| format!("{} cannot be written to", flow.to))?),
         mapping: flow.mapping.clone(),
         only_new: flow.initial == Initial::New,

@@ -31,7 +31,9 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             .collect();
         let connectors: Vec<Json> = connectors
             .iter()
-            .map(|(name, circuit, until)| json!({"name": name, "circuit": circuit, "paused_until": until}))
+            .map(|c| {
+                json!({"name": c.name, "circuit": c.circuit, "paused_until": c.paused_until, "rate_limit": c.rate_limit})
+            })
             .collect();
         output::print_json(&json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -46,12 +48,13 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
                 show_journal(&config, store, flow).await?;
             }
         }
-        for (name, circuit, until) in &connectors {
-            let until = until
-                .as_ref()
-                .map(|until| format!(" until {until}"))
-                .unwrap_or_default();
-            println!("{name}: {circuit}{until}");
+        for condition in &connectors {
+            let calls = match &condition.paused_until {
+                Some(until) => format!("paused until {until}, as it asked"),
+                None => "calls go through".to_owned(),
+            };
+            let rate = condition.rate_limit.as_ref().map(|rate| format!(", at most {rate}")).unwrap_or_default();
+            println!("{}: {calls}{rate}", condition.name);
         }
     }
     let unwell = flows
@@ -60,23 +63,28 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
     Ok(if check && unwell { UNFINISHED } else { DONE })
 }
 
-/// Each connector, whether calls to it go through, and until when not.
-async fn conditions(
-    config: &Config,
-    store: Option<&Store>,
-) -> anyhow::Result<Vec<(String, &'static str, Option<String>)>> {
+struct Condition {
+    name: String,
+    /// `closed`: calls go through. `paused`: the other side asked for a pause.
+    circuit: &'static str,
+    paused_until: Option<String>,
+    rate_limit: Option<String>,
+}
+
+async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Vec<Condition>> {
     let mut conditions = Vec::new();
-    for name in config.connectors.keys() {
+    for (name, settings) in &config.connectors {
         let until = match store {
-            Some(store) => store
-                .memory(name, "paused_until")
-                .await?
-                .and_then(|text| text.parse::<i64>().ok()),
+            Some(store) => store.memory(name, "paused_until").await?.and_then(|text| text.parse::<i64>().ok()),
             None => None,
         };
         let until = until.filter(|until| *until > now());
-        let circuit = if until.is_some() { "paused" } else { "closed" };
-        conditions.push((name.clone(), circuit, until.map(utc)));
+        conditions.push(Condition {
+            name: name.clone(),
+            circuit: if until.is_some() { "paused" } else { "closed" },
+            paused_until: until.map(utc),
+            rate_limit: settings.rate_limit().map(|rate| format!("{} in {} s", rate.calls, rate.per.as_secs())),
+        });
     }
     Ok(conditions)
 }

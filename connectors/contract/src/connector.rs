@@ -81,6 +81,9 @@ pub trait Source: Send + Sync {
     async fn read(&self, key: &Key) -> Result<Option<Row>, Error>;
     /// Makes the canonical record. Pure. `single`: the body is the answer of `read`, so nothing more can come.
     fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed>;
+    /// Told once for each flow, before anything is read: whether its mapping mentions a canonical field. A
+    /// source whose lists leave fields out may then read records by their key.
+    fn asked_for(&self, _mentions: &dyn Fn(&str) -> bool) {}
     /// A cheap call that succeeds when the system is up, to tell a bad record from a bad day.
     async fn ping(&self) -> Result<(), Error>;
 }
