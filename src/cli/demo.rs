@@ -1,17 +1,162 @@
-//! `demo`: the guided first run.
+//! `demo`: the guided first run. A pretend store is started inside this process, its history is brought
+//! over, a few orders change, one pass takes the changes. Writes under ./demo only.
 
-use super::DONE;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sandbox::{Clock, Options, Sandbox, World};
+
+use super::progress::Console;
+use super::setup::{self, Manner};
+use super::{output, run};
+use crate::config::Mode;
+use crate::engine::{Engine, Range};
+
+const FOLDER: &str = "demo";
+/// Marks a folder that an earlier demo made, which this one may empty.
+const MARK: &str = "demo/made-by-selorax-sync-demo";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
     /// How many orders the pretend store has
-    #[arg(long, default_value_t = 3000)]
-    orders: usize,
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(10..=200_000))]
+    orders: u32,
 }
 
 impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<u8> {
-        println!("{}", self.orders);
-        Ok(DONE)
+        prepare()?;
+        let orders = usize::try_from(self.orders)?;
+        let options = Options { orders, clock: Clock::Real, ..Options::default() };
+        let sandbox = Sandbox::start(options.clone()).await.context("starting the pretend store")?;
+        heading(&format!("1. A pretend store with {} orders is up at {}", output::grouped(orders as u64), sandbox.url()));
+        println!("   Its config is demo/sync.yaml: a store, a folder, one flow between them.");
+        let config = Path::new("demo/sync.yaml");
+        std::fs::write(config, yaml(&sandbox.url(), &options)).context("writing demo/sync.yaml")?;
+        own_only(config)?;
+
+        heading("2. selorax-sync --backfill: all history into CSV files, each order once");
+        let mut code = pass(config, true).await?;
+
+        heading("3. In the shop two orders come in and three old ones change …");
+        change(sandbox.world());
+        heading("4. selorax-sync --once: the changes, and nothing else");
+        code = code.max(pass(config, false).await?);
+
+        heading("5. Once more: nothing changed, so nothing is sent");
+        code = code.max(pass(config, false).await?);
+        sandbox.stop().await;
+        tell_files()?;
+        println!("{NEXT}");
+        Ok(code)
     }
 }
+
+const NEXT: &str = "
+To use it with your own store:
+  1. cp sync.yaml.example sync.yaml      and put in your store's number and credentials
+  2. selorax-sync check --connect        tries each credential, scope and folder
+  3. selorax-sync preview FLOW           shows what becomes of a few real orders; writes nothing
+  4. selorax-sync --backfill             brings the history over; interrupt it as you like
+  5. selorax-sync --once                 from a timer: systemd/selorax-sync.timer
+To play on: selorax-sync sandbox         a pretend store to point a config at";
+
+fn heading(text: &str) {
+    println!("\n\u{2500}\u{2500} {text}");
+}
+
+fn prepare() -> anyhow::Result<()> {
+    let folder = Path::new(FOLDER);
+    let empty = folder.read_dir().map_or(true, |mut entries| entries.next().is_none());
+    if !empty && !Path::new(MARK).exists() {
+        anyhow::bail!("there is a folder ./demo that no demo made; run this in another place");
+    }
+    if !empty {
+        std::fs::remove_dir_all(folder).context("emptying ./demo")?;
+    }
+    std::fs::create_dir_all(folder).context("making ./demo")?;
+    std::fs::write(MARK, "selorax-sync demo empties this folder when it runs again\n").context("writing into ./demo")
+}
+
+/// The config holds credentials, if only of a pretend store.
+fn own_only(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+}
+
+fn yaml(url: &str, options: &Options) -> String {
+    format!(
+        "version: 1
+state: {{path: ./state.db}}
+store:
+  url: {url}
+  store_id: {}
+  client_id: {}
+  client_secret: {}
+  rate_limit: 30/s       # a real store gets 60/min unless you say otherwise
+  burst: 5
+connectors:
+  drop:
+    type: csv
+    location: ./out
+    resources:
+      orders:
+        write: {{file: \"orders-{{timestamp}}-{{batch}}.csv\", max_records: 1000}}
+flows:
+  orders-to-csv:
+    from: store.orders
+    to: drop.orders
+    map:                 # the columns, each a jq filter over the order
+      id: .id
+      number: .number
+      status: .status
+      total: .grand_total
+      currency: .currency
+      lines: '.lines | length'
+      skus: '[.lines[].sku // \"?\"] | join(\" \")'
+      updated_at: .updated_at
+",
+        options.store_id, options.client_id, options.client_secret
+    )
+}
+
+async fn pass(path: &Path, history: bool) -> anyhow::Result<u8> {
+    let config = setup::load(path, Mode::Full)?;
+    let console = Arc::new(Console::new(history));
+    let wait = Duration::from_secs(30);
+    let manner = Manner { dry: false, wait, endless: false, voice: console.clone() };
+    let mut engine: Engine = setup::engine(&config, &[], manner).await?;
+    let done = if history { engine.backfill(Range::default()).await } else { engine.once().await };
+    run::end(engine, &console, done).await
+}
+
+fn change(world: &World) {
+    for id in world.insert_orders(2) {
+        println!("   order {id} is new");
+    }
+    let old: Vec<i64> = world.final_orders().keys().copied().take(3).collect();
+    for (id, status) in old.into_iter().zip(["shipped", "delivered", "cancelled"]) {
+        world.update_order(id, |order| order.status = status.to_owned());
+        println!("   order {id} is now {status}");
+    }
+}
+
+fn tell_files() -> anyhow::Result<()> {
+    let mut names: Vec<String> = Vec::new();
+    for entry in Path::new("demo/out").read_dir().context("looking into demo/out")? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    heading(&format!("demo/out now holds {} files; the last one:", names.len()));
+    if let Some(last) = names.last() {
+        println!("   demo/out/{last}");
+        let text = std::fs::read_to_string(Path::new("demo/out").join(last)).context("reading it")?;
+        for line in text.lines().take(6) {
+            println!("   {}", output::line(line, 110));
+        }
+    }
+    Ok(())
+}
+

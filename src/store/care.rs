@@ -2,6 +2,7 @@
 //! Never deletes or replaces the state itself.
 
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -75,7 +76,7 @@ impl Care {
     pub(super) fn seal(self, path: &Path, generation: &str) -> anyhow::Result<()> {
         let (seal, draft) = (beside(path, "seal"), beside(path, "seal.part"));
         let sum = self.sum()?;
-        std::fs::write(&draft, format!("{generation} {sum}\n"))
+        write_private(&draft, format!("{generation} {sum}\n").as_bytes())
             .and_then(|()| std::fs::rename(&draft, &seal))
             .with_context(|| format!("writing {}", seal.display()))
     }
@@ -124,7 +125,7 @@ impl Care {
         }
         // Written in full: a sparse file would free nothing. Without room for it, do without.
         let bytes = vec![0xb5; usize::try_from(BALLAST_BYTES).unwrap_or(0)];
-        if std::fs::write(&ballast, bytes).is_err() {
+        if write_private(&ballast, &bytes).is_err() {
             std::fs::remove_file(&ballast).unwrap_or_default();
         }
     }
@@ -148,6 +149,13 @@ pub(super) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> a
     } else {
         super::memory_of(connection, "", "generation").await
     }
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn beside(path: &Path, what: &str) -> PathBuf {
