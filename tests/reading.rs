@@ -1,1 +1,7 @@
-//! reading
+//! Reading a store that misbehaves: every fault of its API, by the id of the catalogue, against the real
+//! connector, the real engine and, where an exit code matters, the real binary.
+
+mod broken;
+mod pages;
+mod pauses;
+mod rig;

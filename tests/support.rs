@@ -1,1 +1,17 @@
-//! support
+//! What the tests of the whole program share: a pretend store, a desk with a config where the real
+//! binary is run, and a checker that looks at the outside only.
+
+mod check;
+mod desk;
+mod disk;
+mod run;
+mod shop;
+
+pub(crate) use check::{Version, complaints, names, rows};
+pub(crate) use desk::{Desk, Setup};
+pub(crate) use disk::Mount;
+pub(crate) use run::{Outcome, Running};
+pub(crate) use shop::{Covered, Shop, options};
+
+/// Every secret of every test holds this word, and nothing that leaves the program may.
+pub(crate) const CANARY: &str = "CANARY";

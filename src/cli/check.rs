@@ -8,9 +8,9 @@ use crate::config::Mode;
 pub(super) async fn check(path: &Path, connect: bool) -> anyhow::Result<u8> {
     let config = setup::load(path, Mode::Full)?;
     for flow in &config.flows {
-        println!("ok  flow {}: {} to {}", flow.name, flow.from, flow.to);
+        outln!("ok  flow {}: {} to {}", flow.name, flow.from, flow.to);
     }
-    println!(
+    outln!(
         "ok  {}: {} flows, {} connectors",
         path.display(),
         config.flows.len(),
@@ -24,17 +24,17 @@ pub(super) async fn check(path: &Path, connect: bool) -> anyhow::Result<u8> {
         let connector = match setup::visit(&config, name).await {
             Ok(connector) => connector,
             Err(error) => {
-                println!("FAILED  {name}: {error:#}");
+                outln!("FAILED  {name}: {error:#}");
                 code = FAILED;
                 continue;
             }
         };
         for finding in connector.probe().await {
             match finding.result {
-                Ok(told) => println!("ok  {name}: {}: {told}", finding.what),
-                Err(error) if finding.optional => println!("note  {name}: {}: {error}", finding.what),
+                Ok(told) => outln!("ok  {name}: {}: {told}", finding.what),
+                Err(error) if finding.optional => outln!("note  {name}: {}: {error}", finding.what),
                 Err(error) => {
-                    println!("FAILED  {name}: {}: {error}", finding.what);
+                    outln!("FAILED  {name}: {}: {error}", finding.what);
                     code = FAILED;
                 }
             }

@@ -32,7 +32,7 @@ impl Demo {
         let options = Options { orders, clock: Clock::Real, ..Options::default() };
         let sandbox = Sandbox::start(options.clone()).await.context("starting the pretend store")?;
         heading(&format!("1. A pretend store with {} orders is up at {}", output::grouped(orders as u64), sandbox.url()));
-        println!("   Its config is demo/sync.yaml: a store, a folder, one flow between them.");
+        outln!("   Its config is demo/sync.yaml: a store, a folder, one flow between them.");
         let config = Path::new("demo/sync.yaml");
         std::fs::write(config, yaml(&sandbox.url(), &options)).context("writing demo/sync.yaml")?;
         own_only(config)?;
@@ -49,7 +49,7 @@ impl Demo {
         code = code.max(pass(config, false).await?);
         sandbox.stop().await;
         tell_files()?;
-        println!("{NEXT}");
+        outln!("{NEXT}");
         Ok(code)
     }
 }
@@ -64,7 +64,7 @@ To use it with your own store:
 To play on: selorax-sync sandbox         a pretend store to point a config at";
 
 fn heading(text: &str) {
-    println!("\n\u{2500}\u{2500} {text}");
+    outln!("\n\u{2500}\u{2500} {text}");
 }
 
 fn prepare() -> anyhow::Result<()> {
@@ -134,12 +134,12 @@ async fn pass(path: &Path, history: bool) -> anyhow::Result<u8> {
 
 fn change(world: &World) {
     for id in world.insert_orders(2) {
-        println!("   order {id} is new");
+        outln!("   order {id} is new");
     }
     let old: Vec<i64> = world.final_orders().keys().copied().take(3).collect();
     for (id, status) in old.into_iter().zip(["shipped", "delivered", "cancelled"]) {
         world.update_order(id, |order| order.status = status.to_owned());
-        println!("   order {id} is now {status}");
+        outln!("   order {id} is now {status}");
     }
 }
 
@@ -151,10 +151,10 @@ fn tell_files() -> anyhow::Result<()> {
     names.sort();
     heading(&format!("demo/out now holds {} files; the last one:", names.len()));
     if let Some(last) = names.last() {
-        println!("   demo/out/{last}");
+        outln!("   demo/out/{last}");
         let text = std::fs::read_to_string(Path::new("demo/out").join(last)).context("reading it")?;
         for line in text.lines().take(6) {
-            println!("   {}", output::line(line, 110));
+            outln!("   {}", output::line(line, 110));
         }
     }
     Ok(())

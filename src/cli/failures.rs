@@ -86,10 +86,10 @@ async fn list(path: &Path, as_json: bool) -> anyhow::Result<u8> {
         return output::print_json(&Json::Array(all));
     }
     if failures.is_empty() {
-        println!("nothing failed");
+        outln!("nothing failed");
     }
     for failure in &failures {
-        println!(
+        outln!(
             "{:>5}  {}  {} {}  {} tries: {}",
             failure.id,
             local(failure.at, &config.timezone),
@@ -126,20 +126,20 @@ async fn show(path: &Path, id: i64, as_json: bool) -> anyhow::Result<u8> {
     if as_json {
         return output::print_json(&to_json(&config, &failure, true));
     }
-    println!("failure   {}", failure.id);
-    println!("flow      {}", flow_of(&config, &failure));
-    println!("record    {}", failure.key);
-    println!("reason    {}", failure.reason);
-    println!("attempts  {}", failure.attempts);
-    println!("since     {}", local(failure.since, &config.timezone));
-    println!("last      {}", local(failure.at, &config.timezone));
+    outln!("failure   {}", failure.id);
+    outln!("flow      {}", flow_of(&config, &failure));
+    outln!("record    {}", failure.key);
+    outln!("reason    {}", failure.reason);
+    outln!("attempts  {}", failure.attempts);
+    outln!("since     {}", local(failure.since, &config.timezone));
+    outln!("last      {}", local(failure.at, &config.timezone));
     if let Some(body) = &failure.body {
-        println!("to send   {}", line(body, 4000));
+        outln!("to send   {}", line(body, 4000));
     }
     if let Some(answer) = &failure.answer {
-        println!("answer    {}", line(answer, 4000));
+        outln!("answer    {}", line(answer, 4000));
     }
-    println!(
+    outln!(
         "next      selorax-sync failures retry {0}, or failures discard {0}",
         failure.id
     );
@@ -174,7 +174,7 @@ async fn retry(path: &Path, ids: &[i64], all: bool) -> anyhow::Result<u8> {
             .map(|flow| flow.feed.clone());
         engine.store.retry(failure, &feed.unwrap_or_default()).await?;
     }
-    println!("trying {} again", chosen.len());
+    outln!("trying {} again", chosen.len());
     let done = engine.settle().await;
     run::end(engine, &console, done).await
 }
@@ -185,6 +185,6 @@ async fn discard(path: &Path, id: i64) -> anyhow::Result<u8> {
     let failure = find(store.failures().await?, id)?;
     store.discard(&failure).await?;
     store.close().await?;
-    println!("failure {id} is out of sight until record {} changes", failure.key);
+    outln!("failure {id} is out of sight until record {} changes", failure.key);
     Ok(DONE)
 }

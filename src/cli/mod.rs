@@ -1,5 +1,12 @@
 //! Arguments in, exit code out.
 
+/// A line on stdout. A reader that has gone away (`| head`) is no error.
+macro_rules! outln {
+    ($($told:tt)*) => {
+        $crate::cli::output::write_line(format_args!($($told)*))
+    };
+}
+
 mod check;
 mod demo;
 mod failures;

@@ -1,5 +1,7 @@
 //! What people and scripts read on stdout.
 
+use std::io::Write;
+
 use contract::Stamp;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,45 +10,51 @@ use super::DONE;
 use crate::engine::{Flow, Ledger};
 use crate::store::{Coverage, Queue};
 
+/// Writes a line to stdout; a reader that has gone away does not matter to what was done.
+pub(super) fn write_line(line: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap_or_default();
+}
+
 pub(super) fn print_json(value: &serde_json::Value) -> anyhow::Result<u8> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    outln!("{}", serde_json::to_string_pretty(value)?);
     Ok(DONE)
 }
 
 /// What one run did for one flow.
 pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64, dry: bool) {
-    println!("{}: {} to {}", flow.name, flow.feed, flow.target);
+    outln!("{}: {} to {}", flow.name, flow.feed, flow.target);
     if ledger.covered.records > 0 {
-        println!("  history  {}", told(&ledger.covered));
+        outln!("  history  {}", told(&ledger.covered));
     }
-    println!("  changes  {}", told(&ledger.changed));
-    println!("  requests {}", grouped(requests));
+    outln!("  changes  {}", told(&ledger.changed));
+    outln!("  requests {}", grouped(requests));
     let verb = if dry { "would send" } else { "sent" };
-    println!(
+    outln!(
         "  {verb:<8} {} records ({} rows) in {} files",
         grouped(ledger.sent),
         grouped(ledger.rows),
         grouped(ledger.files)
     );
     if ledger.known > 0 {
-        println!(
+        outln!(
             "  known    {} records were already in files there",
             grouped(ledger.known)
         );
     }
     if ledger.flagged > 0 {
-        println!(
+        outln!(
             "  flagged  {} times something to look at: selorax-sync status",
             grouped(ledger.flagged)
         );
     }
     if ledger.gone > 0 {
-        println!(
+        outln!(
             "  gone     {} records were listed and then not there",
             grouped(ledger.gone)
         );
     }
-    println!(
+    outln!(
         "  left     {} to read, {} queued, {} failed{}",
         grouped(queue.to_read),
         grouped(queue.queued),

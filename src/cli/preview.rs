@@ -89,7 +89,7 @@ fn show(key: &Key, input: &Value, output: Result<Option<Vec<Value>>, String>, js
             ),
             Err(error) => ("null".to_owned(), Value::from(error.as_str()).to_json()),
         };
-        println!(
+        outln!(
             r#"{{"id":{},"input":{},"output":{output},"error":{error}}}"#,
             Value::from(key.0.as_str()).to_json(),
             input.to_json()
@@ -102,12 +102,12 @@ fn show(key: &Key, input: &Value, output: Result<Option<Vec<Value>>, String>, js
         Ok(None) => "(not sent: `where` says no)".to_owned(),
         Err(error) => format!("ERROR {error}"),
     };
-    println!("── {} {}", key.0, "─".repeat(2 * WIDTH - key.0.len().min(40)));
+    outln!("── {} {}", key.0, "─".repeat(2 * WIDTH - key.0.len().min(40)));
     let (left, right) = (folded(&left), folded(&right));
     for n in 0..left.len().max(right.len()) {
         let side = |lines: &[String]| lines.get(n).cloned().unwrap_or_default();
         let (a, b) = (side(&left), side(&right));
-        println!("{a}{} │ {b}", " ".repeat(WIDTH.saturating_sub(a.chars().count())));
+        outln!("{a}{} │ {b}", " ".repeat(WIDTH.saturating_sub(a.chars().count())));
     }
 }
 

@@ -83,6 +83,6 @@ impl Voice for Console {
     }
 
     fn would_send(&self, flow: &str, file: &str, row: &str) {
-        self.bar.suspend(|| println!("{flow} {file} {row}"));
+        self.bar.suspend(|| outln!("{flow} {file} {row}"));
     }
 }

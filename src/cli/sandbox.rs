@@ -25,7 +25,7 @@ impl SandboxArgs {
             seed: self.seed,
             ..sandbox::Options::default()
         };
-        sandbox::serve(options, |line| println!("{line}")).await?;
+        sandbox::serve(options, |line| outln!("{line}")).await?;
         Ok(DONE)
     }
 }

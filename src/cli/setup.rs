@@ -64,7 +64,9 @@ pub(super) async fn engine(config: &Config, names: &[String], manner: Manner) ->
     };
     let clock: Arc<dyn Clock> = Arc::new(RealClock::default());
     let mut connectors = BTreeMap::new();
-    for name in ends(&chosen) {
+    let others = neighbours(config, &chosen);
+    let all: Vec<_> = chosen.iter().chain(&others).copied().collect();
+    for name in ends(&all) {
         let memory = Arc::new(StoreMemory::new(&store, &name).await?);
         let seams = Seams {
             clock: clock.clone(),
@@ -73,15 +75,15 @@ pub(super) async fn engine(config: &Config, names: &[String], manner: Manner) ->
         };
         connectors.insert(name.clone(), connect(config, &name, &seams)?);
     }
-    let flows = chosen
-        .into_iter()
-        .map(|flow| bind(flow, &connectors))
-        .collect::<anyhow::Result<_>>()?;
+    let bind_all = |flows: Vec<&config::Flow>| flows.into_iter().map(|flow| bind(flow, &connectors)).collect();
+    let (flows, neighbours): (anyhow::Result<_>, anyhow::Result<_>) = (bind_all(chosen), bind_all(others));
+    let (flows, neighbours) = (flows?, neighbours?);
     Ok(Engine {
         store,
         clock,
         connectors,
         flows,
+        neighbours,
         voice: manner.voice,
         dry: manner.dry,
         patience: Patience {
@@ -91,6 +93,13 @@ pub(super) async fn engine(config: &Config, names: &[String], manner: Manner) ->
         ahead: BTreeSet::new(),
         ledger: BTreeMap::new(),
     })
+}
+
+/// The flows besides these that take from the same feeds.
+fn neighbours<'c>(config: &'c Config, chosen: &[&config::Flow]) -> Vec<&'c config::Flow> {
+    let is_chosen = |flow: &config::Flow| chosen.iter().any(|chosen| chosen.name == flow.name);
+    let shares = |flow: &config::Flow| chosen.iter().any(|chosen| chosen.from == flow.from);
+    config.flows.iter().filter(|flow| !is_chosen(flow) && shares(flow)).collect()
 }
 
 fn ends(flows: &[&config::Flow]) -> BTreeSet<String> {

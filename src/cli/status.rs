@@ -54,7 +54,7 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
                 None => "calls go through".to_owned(),
             };
             let rate = condition.rate_limit.as_ref().map(|rate| format!(", at most {rate}")).unwrap_or_default();
-            println!("{}: {calls}{rate}", condition.name);
+            outln!("{}: {calls}{rate}", condition.name);
         }
     }
     let unwell = flows
@@ -109,27 +109,27 @@ fn flow_json(flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
 }
 
 fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
-    println!("{}: {} to {}", flow.name, flow.from, flow.to);
+    outln!("{}: {} to {}", flow.name, flow.from, flow.to);
     match report.last_success_at {
         Some(at) => {
             let lag = span((now() - at) / 1000);
-            println!("  last success  {} ({lag} ago)", local(at, &config.timezone));
+            outln!("  last success  {} ({lag} ago)", local(at, &config.timezone));
         }
-        None => println!("  last success  never"),
+        None => outln!("  last success  never"),
     }
-    println!("  watermark     {}", report.watermark.as_deref().unwrap_or("none yet"));
-    println!(
+    outln!("  watermark     {}", report.watermark.as_deref().unwrap_or("none yet"));
+    outln!(
         "  waiting       {} to read, {} queued, {} failed",
         grouped(queue.to_read),
         grouped(queue.queued),
         grouped(queue.failed)
     );
-    println!("  delivered     {} files", grouped(report.files));
+    outln!("  delivered     {} files", grouped(report.files));
     for run in &report.backfills_under_way {
-        println!("  under way     {run}");
+        outln!("  under way     {run}");
     }
     if let (Some(error), Some(at)) = (&report.last_error, report.last_error_at) {
-        println!(
+        outln!(
             "  last error    {}: {}",
             local(at, &config.timezone),
             output::line(error, 400)
@@ -140,7 +140,7 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
 async fn show_journal(config: &Config, store: &Store, flow: &Flow) -> anyhow::Result<()> {
     for (at, key, what, detail) in store.journal(&flow.name, 5).await? {
         let key = key.map(|key| format!(" {key}")).unwrap_or_default();
-        println!(
+        outln!(
             "  {what:<13} {}{key}: {}",
             local(at, &config.timezone),
             output::line(&detail, 200)

@@ -37,6 +37,9 @@ impl Engine {
     pub async fn backfill(&mut self, range: Range) -> anyhow::Result<()> {
         self.begin().await?;
         for flow in self.flows.clone() {
+            if self.is_stopped(&flow.name) {
+                continue;
+            }
             if let Err(error) = self.backfill_flow(&flow, range).await {
                 self.trouble(&flow.feed, error).await?;
             }
@@ -122,8 +125,7 @@ impl Engine {
             self.store.keep(&keep).await?;
             if last.is_some() || step.done {
                 self.read_due(&flow.feed).await?;
-                let delivered = self.deliver_all(false).await;
-                self.note_delivery(delivered).await?;
+                self.deliver_all(false).await?;
             }
             if step.done {
                 return Ok(());

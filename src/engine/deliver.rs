@@ -2,39 +2,25 @@
 //! versions from the moment it is frozen; that it was staged is durable before the rename, so after a
 //! crash a temporary file that is gone means that the file was published.
 
+use std::time::Duration;
+
 use contract::{Encoded, Item, Value};
 use jiff::Timestamp;
 
-use super::{Engine, Flow};
+use super::{Engine, Flow, passes};
 use crate::store::{Batch, BatchState, NewBatch, Ready};
 
 impl Engine {
-    /// Delivers what is ready, for each flow. `close`: also what does not fill a file yet.
+    /// Delivers what is ready, for each flow. `close`: also what does not fill a file yet. A target in
+    /// trouble stops its own flow only.
     pub(super) async fn deliver_all(&mut self, close: bool) -> anyhow::Result<()> {
-        let mut trouble = None;
         for flow in self.flows.clone() {
-            while trouble.is_none() {
+            while !self.is_stopped(&flow.name) {
                 match self.deliver(&flow, close).await {
                     Ok(true) => {}
                     Ok(false) => break,
-                    Err(error) => trouble = Some(error.context(format!("delivering {}", flow.name))),
+                    Err(error) => self.stop_flow(&flow, error).await?,
                 }
-            }
-        }
-        trouble.map_or(Ok(()), Err)
-    }
-
-    /// Tells an error of delivery without letting it stop the reading.
-    pub(super) async fn note_delivery(&mut self, delivered: anyhow::Result<()>) -> anyhow::Result<()> {
-        let Err(error) = delivered else { return Ok(()) };
-        if error.downcast_ref::<contract::Error>().is_none() {
-            return Err(error);
-        }
-        let told = format!("{error:#}");
-        for flow in self.flows.clone() {
-            if told.contains(&format!("delivering {}:", flow.name)) {
-                self.store.failed(&flow.name, &told).await?;
-                self.ledger(&flow.name).error = Some(told.clone());
             }
         }
         Ok(())
@@ -115,16 +101,31 @@ impl Engine {
         if self.dry {
             return self.show(flow, batch).await;
         }
-        let place = flow.files.place();
-        place.stage(&batch.name, &encoded.bytes).await?;
-        self.store.staged(batch.id).await?;
-        place.publish(&batch.name).await?;
-        self.store.published(batch.id).await?;
+        let started = self.clock.monotonic();
+        let mut pause = Duration::from_secs(1);
+        while let Err(error) = self.try_publish(flow, batch, &encoded).await {
+            let waited = self.clock.monotonic().saturating_sub(started);
+            let patient = self.patience.endless || waited + pause <= self.patience.wait;
+            if !passes(&error) || !patient {
+                return Err(error);
+            }
+            tracing::warn!(file = batch.name, "{error:#}; trying again in {} s", pause.as_secs());
+            self.clock.sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(60));
+        }
         let ledger = self.ledger(&flow.name);
         ledger.files += 1;
         ledger.rows += encoded.rows as u64;
         ledger.sent += encoded.items.len() as u64;
         Ok(())
+    }
+
+    async fn try_publish(&self, flow: &Flow, batch: &Batch, encoded: &Encoded) -> anyhow::Result<()> {
+        let place = flow.files.place();
+        place.stage(&batch.name, &encoded.bytes).await?;
+        self.store.staged(batch.id).await?;
+        place.publish(&batch.name).await?;
+        self.store.published(batch.id).await
     }
 
     /// In a dry run on a scratch state: prints the rows and counts them as sent.

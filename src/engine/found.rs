@@ -15,9 +15,9 @@ use crate::store::Ready;
 impl Engine {
     pub(super) async fn meet_targets(&mut self) -> anyhow::Result<()> {
         for flow in self.flows.clone() {
-            let met = self.meet(&flow).await;
-            let met = met.map_err(|error| error.context(format!("delivering {}", flow.name)));
-            self.note_delivery(met).await?;
+            if let Err(error) = self.meet(&flow).await {
+                self.stop_flow(&flow, error).await?;
+            }
         }
         Ok(())
     }

@@ -55,7 +55,11 @@ pub struct Engine {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
     pub connectors: BTreeMap<String, Arc<dyn Connector>>,
+    /// The flows of this run.
     pub flows: Vec<Flow>,
+    /// Flows that share a feed with those of this run. What is read for one is decided on for all, because a
+    /// record leaves the inbox once; they deliver in their own runs.
+    pub neighbours: Vec<Flow>,
     pub voice: Arc<dyn Voice>,
     /// Nothing is written to the other side.
     pub dry: bool,
@@ -131,12 +135,13 @@ impl Engine {
         let started = self.clock.monotonic();
         loop {
             for feed in self.feeds() {
-                if let Err(error) = self.read_due(&feed).await {
+                if !self.is_feed_stopped(&feed)
+                    && let Err(error) = self.read_due(&feed).await
+                {
                     self.trouble(&feed, error).await?;
                 }
             }
-            let delivered = self.deliver_all(true).await;
-            self.note_delivery(delivered).await?;
+            self.deliver_all(true).await?;
             let Some(wait) = self.next_wait().await? else {
                 return Ok(());
             };
@@ -167,17 +172,26 @@ impl Engine {
         Ok(left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 
-    /// Notes an error of a feed on its flows. Errors of the state file end the run at once.
+    /// Ends the run for every flow of a feed. Errors of the state file end it for all, at once.
     async fn trouble(&mut self, feed: &str, error: anyhow::Error) -> anyhow::Result<()> {
-        let told = match error.downcast::<contract::Error>() {
-            Ok(error) => error.to_string(),
-            Err(error) => return Err(error),
-        };
-        for flow in self.flows.clone().into_iter().filter(|flow| flow.feed == feed) {
-            self.store.failed(&flow.name, &told).await?;
-            self.ledger(&flow.name).error = Some(told.clone());
+        let error = error.downcast::<contract::Error>()?;
+        for flow in self.of_feed(feed) {
+            self.stop_flow(&flow, error.clone().into()).await?;
         }
         Ok(())
+    }
+
+    /// Ends the run for one flow: what it has queued waits for the next one.
+    pub(crate) async fn stop_flow(&mut self, flow: &Flow, error: anyhow::Error) -> anyhow::Result<()> {
+        let told = error.downcast::<contract::Error>()?.to_string();
+        self.store.failed(&flow.name, &told).await?;
+        self.ledger(&flow.name).error.get_or_insert(told);
+        Ok(())
+    }
+
+    /// A feed whose flows have all been stopped is left alone.
+    fn is_feed_stopped(&self, feed: &str) -> bool {
+        self.of_feed(feed).iter().all(|flow| self.is_stopped(&flow.name))
     }
 
     pub(crate) fn is_stopped(&self, flow: &str) -> bool {

@@ -21,7 +21,8 @@ type Answer = (Waiting, Result<Option<Row>, Error>);
 impl Engine {
     /// Reads what is due until nothing is. An error is one of the source as a whole.
     pub(super) async fn read_due(&mut self, feed: &str) -> anyhow::Result<()> {
-        let flows = self.of_feed(feed);
+        let neighbours = self.neighbours.iter().filter(|flow| flow.feed == feed).cloned();
+        let flows: Vec<Flow> = self.of_feed(feed).into_iter().chain(neighbours).collect();
         let Some(source) = flows.first().map(|flow| flow.source.clone()) else {
             return Ok(());
         };

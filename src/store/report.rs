@@ -44,7 +44,8 @@ impl Store {
         .await
         .map_err(|error| self.explain(error.into()))?;
         let backfills: Vec<String> =
-            sqlx::query_scalar("SELECT run FROM cursors WHERE flow = ? AND run <> 'live' AND done = 0")
+            sqlx::query_scalar("SELECT run FROM cursors WHERE flow = ?1 AND run <> 'live' AND done = 0 \
+             AND NOT (run = 'initial' AND EXISTS (SELECT 1 FROM cursors WHERE flow = ?1 AND run = 'live'))")
                 .bind(flow)
                 .fetch_all(&mut *connection)
                 .await?;

@@ -1,0 +1,238 @@
+//! A folder with a config, where the real binary is run.
+
+use std::cell::Cell;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::check::complaints;
+use super::{CANARY, Outcome, Running, Shop};
+
+/// What a test may want otherwise in its `sync.yaml`.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) state: String,
+    pub(crate) location: String,
+    pub(crate) rate: String,
+    pub(crate) burst: u32,
+    pub(crate) max_records: usize,
+    /// Further lines of `connectors.drop`, such as its dialect.
+    pub(crate) drop: String,
+    /// Further resources of `drop`, connectors and flows, at their place.
+    pub(crate) resources: String,
+    pub(crate) connectors: String,
+    pub(crate) flows: String,
+    /// Further keys of the flow, such as `initial` and `where`.
+    pub(crate) flow: String,
+    /// The lines below `map:`.
+    pub(crate) map: String,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            state: "./state.db".to_owned(),
+            location: "./out".to_owned(),
+            rate: "100000/s".to_owned(),
+            burst: 1000,
+            max_records: 1000,
+            drop: String::new(),
+            resources: String::new(),
+            connectors: String::new(),
+            flows: String::new(),
+            flow: String::new(),
+            map: [
+                "id: .id",
+                "number: .number",
+                "status: .status",
+                "total: .grand_total",
+                "updated: .updated_at",
+                "note: .note",
+                "lines: '[.lines[] | {sku, quantity, total}]'",
+            ]
+            .map(|line| format!("      {line}\n"))
+            .concat(),
+        }
+    }
+}
+
+impl Setup {
+    fn yaml(&self, url: &str) -> String {
+        let Setup {
+            state,
+            location,
+            rate,
+            burst,
+            max_records,
+            drop,
+            resources,
+            connectors,
+            flows,
+            flow,
+            map,
+        } = self;
+        format!(
+            r#"version: 1
+state: {{path: {state}}}
+store:
+  url: {url}
+  store_id: 22
+  client_id: ${{SX_CLIENT_ID}}
+  client_secret: ${{file:./client-secret}}
+  rate_limit: {rate}
+  burst: {burst}
+  concurrency: 4
+  timeout: 5s
+connectors:
+  drop:
+    type: csv
+    location: {location}
+{drop}    resources:
+      orders:
+        write: {{file: "orders-{{timestamp}}-{{batch}}.csv", max_records: {max_records}}}
+{resources}{connectors}flows:
+  orders-to-csv:
+    from: store.orders
+    to: drop.orders
+{flow}    map:
+{map}{flows}"#
+        )
+    }
+}
+
+pub(crate) struct Desk {
+    dir: TempDir,
+    url: String,
+    client_id: String,
+    pub(crate) setup: Setup,
+    runs: Cell<u32>,
+}
+
+impl Desk {
+    pub(crate) fn new(shop: &Shop) -> Desk {
+        Desk::with(shop, Setup::default())
+    }
+
+    pub(crate) fn with(shop: &Shop, setup: Setup) -> Desk {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["runs", "tmp"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let access = shop.world().access();
+        let desk = Desk {
+            dir,
+            url: shop.url(),
+            client_id: access.client_id,
+            setup,
+            runs: Cell::new(0),
+        };
+        desk.write("client-secret", &access.client_secret);
+        desk.configure();
+        desk
+    }
+
+    /// Writes the config anew after `setup` was changed.
+    pub(crate) fn configure(&self) {
+        self.write("sync.yaml", &self.setup.yaml(&self.url));
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = file.open(self.path(name)).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    }
+
+    /// A path below the desk; an absolute one stays what it is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn out(&self) -> PathBuf {
+        self.path(&self.setup.location)
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path(&self.setup.state)
+    }
+
+    /// The program with its config and secrets, and nothing else of this process's environment.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selorax-sync"));
+        command.arg("--config").arg(self.path("sync.yaml")).args(args);
+        self.settle(&mut command);
+        command
+    }
+
+    fn settle(&self, command: &mut Command) {
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TMPDIR", self.path("tmp"))
+            .env("SX_CLIENT_ID", &self.client_id)
+            .current_dir(self.dir.path());
+    }
+
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        self.launch(self.command(args))
+    }
+
+    pub(crate) fn launch(&self, command: Command) -> Running {
+        self.runs.set(self.runs.get() + 1);
+        Running::start(command, self.path(&format!("runs/{:04}", self.runs.get())))
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Outcome {
+        self.start(args).wait()
+    }
+
+    /// Under strace, which makes calls fail or kills at them: `fdatasync:signal=SIGKILL:when=3`.
+    pub(crate) fn strace(&self, trace: &str, inject: Option<&str>, args: &[&str]) -> Outcome {
+        let mut command = Command::new("strace");
+        command.args(["-f", "--seccomp-bpf", "-qq", "-o"]).arg(self.path("runs/strace"));
+        command.arg(format!("--trace={trace}"));
+        command.args(inject.map(|inject| format!("--inject={inject}")));
+        command.arg(env!("CARGO_BIN_EXE_selorax-sync"));
+        command.arg("--config").arg(self.path("sync.yaml")).args(args);
+        self.settle(&mut command);
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .any(|folder| folder.join("strace").is_file());
+        assert!(found, "these tests need strace: apt-get install --no-install-recommends strace");
+        self.launch(command).wait()
+    }
+
+    /// What strace wrote down of the last run under it.
+    pub(crate) fn traced(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.path("runs/strace")).unwrap()).into_owned()
+    }
+
+    /// Fails unless the files hold what the shop's truth says, and no secret is on the disk.
+    #[track_caller]
+    pub(crate) fn check(&self, shop: &Shop) {
+        let wrong = complaints(&self.out(), shop.world(), self.setup.max_records);
+        let shown: Vec<&String> = wrong.iter().take(12).collect();
+        assert!(wrong.is_empty(), "{} complaints, such as {shown:#?}", wrong.len());
+        self.find_secrets(self.dir.path());
+    }
+
+    /// How many rows all files have together.
+    pub(crate) fn rows(&self) -> usize {
+        super::rows(&self.out(), self.setup.max_records).0.len()
+    }
+
+    #[track_caller]
+    fn find_secrets(&self, folder: &Path) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                self.find_secrets(&path);
+            } else if !path.ends_with("client-secret") {
+                let bytes = std::fs::read(&path).unwrap();
+                let found = bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes());
+                assert!(!found, "a secret in {}", path.display());
+            }
+        }
+    }
+}
