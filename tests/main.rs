@@ -1,9 +1,9 @@
 //! All tests of the whole program, as one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod crash;
 mod house;
 mod reading;
-mod crash;
-mod system;
 mod story;
 mod support;
+mod system;

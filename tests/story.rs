@@ -3,7 +3,7 @@
 
 mod checker;
 
-use sandbox::{Fault, Length, Movement, Options, Rule, RowShape, When};
+use sandbox::{Fault, Length, Movement, Options, RowShape, Rule, When};
 
 use crate::support::{Covered, Desk, Shop, options};
 

@@ -44,7 +44,10 @@ struct State {
 
 impl Learned {
     pub(super) fn new(currency: Option<String>) -> Learned {
-        let state = State { currency: currency.map(Some), ..State::default() };
+        let state = State {
+            currency: currency.map(Some),
+            ..State::default()
+        };
         Learned(Arc::new(Mutex::new(state)))
     }
 
@@ -84,9 +87,17 @@ impl Learned {
             state.contact_wanted && state.detail_has_contact.is_none()
         };
         let without = |row: &&Row| matches!(&row.body, Raw::Value(value) if !has_contact_fields(value));
-        let Some(row) = rows.iter().find(without).filter(|_| open) else { return Ok(()) };
-        match api.one("orders", &row.key, &format!("reading order {}", row.key.0)).await {
-            Ok(Some(Row { body: Raw::Value(value), .. })) => {
+        let Some(row) = rows.iter().find(without).filter(|_| open) else {
+            return Ok(());
+        };
+        match api
+            .one("orders", &row.key, &format!("reading order {}", row.key.0))
+            .await
+        {
+            Ok(Some(Row {
+                body: Raw::Value(value),
+                ..
+            })) => {
                 self.state().detail_has_contact = Some(has_contact(&value));
                 Ok(())
             }

@@ -11,8 +11,8 @@ use super::StoreSettings;
 use super::api::{Api, Listed};
 use super::changes::Changes;
 use super::history::History;
-use super::list::List;
 use super::learned::Learned;
+use super::list::List;
 use super::{order, read};
 
 /// The largest page the platform gives; it cuts larger wishes down without a word.

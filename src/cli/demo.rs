@@ -29,9 +29,19 @@ impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<u8> {
         prepare()?;
         let orders = usize::try_from(self.orders)?;
-        let options = Options { orders, clock: Clock::Real, ..Options::default() };
-        let sandbox = Sandbox::start(options.clone()).await.context("starting the pretend store")?;
-        heading(&format!("1. A pretend store with {} orders is up at {}", output::grouped(orders as u64), sandbox.url()));
+        let options = Options {
+            orders,
+            clock: Clock::Real,
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(options.clone())
+            .await
+            .context("starting the pretend store")?;
+        heading(&format!(
+            "1. A pretend store with {} orders is up at {}",
+            output::grouped(orders as u64),
+            sandbox.url()
+        ));
         outln!("   Its config is demo/sync.yaml: a store, a folder, one flow between them.");
         let config = Path::new("demo/sync.yaml");
         std::fs::write(config, yaml(&sandbox.url(), &options)).context("writing demo/sync.yaml")?;
@@ -126,9 +136,18 @@ async fn pass(path: &Path, history: bool) -> anyhow::Result<u8> {
     let config = setup::load(path, Mode::Full)?;
     let console = Arc::new(Console::new(history));
     let wait = Duration::from_secs(30);
-    let manner = Manner { dry: false, wait, endless: false, voice: console.clone() };
+    let manner = Manner {
+        dry: false,
+        wait,
+        endless: false,
+        voice: console.clone(),
+    };
     let mut engine: Engine = setup::engine(&config, &[], manner).await?;
-    let done = if history { engine.backfill(Range::default()).await } else { engine.once().await };
+    let done = if history {
+        engine.backfill(Range::default()).await
+    } else {
+        engine.once().await
+    };
     run::end(engine, &console, done).await
 }
 
@@ -159,4 +178,3 @@ fn tell_files() -> anyhow::Result<()> {
     }
     Ok(())
 }
-

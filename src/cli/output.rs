@@ -69,7 +69,12 @@ pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64
 
 /// Distinct records, the sum of their totals, and a fingerprint of their ids that does not depend on order.
 fn told(covered: &Coverage) -> String {
-    format!("{} records, total {}, ids {:016x}", grouped(covered.records), covered.control, covered.ids)
+    format!(
+        "{} records, total {}, ids {:016x}",
+        grouped(covered.records),
+        covered.control,
+        covered.ids
+    )
 }
 
 pub(super) fn grouped(number: u64) -> String {

@@ -99,7 +99,11 @@ pub(super) async fn engine(config: &Config, names: &[String], manner: Manner) ->
 fn neighbours<'c>(config: &'c Config, chosen: &[&config::Flow]) -> Vec<&'c config::Flow> {
     let is_chosen = |flow: &config::Flow| chosen.iter().any(|chosen| chosen.name == flow.name);
     let shares = |flow: &config::Flow| chosen.iter().any(|chosen| chosen.from == flow.from);
-    config.flows.iter().filter(|flow| !is_chosen(flow) && shares(flow)).collect()
+    config
+        .flows
+        .iter()
+        .filter(|flow| !is_chosen(flow) && shares(flow))
+        .collect()
 }
 
 fn ends(flows: &[&config::Flow]) -> BTreeSet<String> {

@@ -53,7 +53,11 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
                 Some(until) => format!("paused until {until}, as it asked"),
                 None => "calls go through".to_owned(),
             };
-            let rate = condition.rate_limit.as_ref().map(|rate| format!(", at most {rate}")).unwrap_or_default();
+            let rate = condition
+                .rate_limit
+                .as_ref()
+                .map(|rate| format!(", at most {rate}"))
+                .unwrap_or_default();
             outln!("{}: {calls}{rate}", condition.name);
         }
     }
@@ -75,7 +79,10 @@ async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Ve
     let mut conditions = Vec::new();
     for (name, settings) in &config.connectors {
         let until = match store {
-            Some(store) => store.memory(name, "paused_until").await?.and_then(|text| text.parse::<i64>().ok()),
+            Some(store) => store
+                .memory(name, "paused_until")
+                .await?
+                .and_then(|text| text.parse::<i64>().ok()),
             None => None,
         };
         let until = until.filter(|until| *until > now());
@@ -83,7 +90,9 @@ async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Ve
             name: name.clone(),
             circuit: if until.is_some() { "paused" } else { "closed" },
             paused_until: until.map(utc),
-            rate_limit: settings.rate_limit().map(|rate| format!("{} in {} s", rate.calls, rate.per.as_secs())),
+            rate_limit: settings
+                .rate_limit()
+                .map(|rate| format!("{} in {} s", rate.calls, rate.per.as_secs())),
         });
     }
     Ok(conditions)

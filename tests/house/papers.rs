@@ -114,3 +114,18 @@ fn verify(units: &[&Path]) -> Result<(), String> {
         false => Err(told),
     }
 }
+
+#[test]
+fn the_config_of_the_readme_is_a_good_one() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let block = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.yaml");
+    std::fs::write(&path, block).unwrap();
+    let mut check = assert_cmd::Command::new(env!("CARGO_BIN_EXE_selorax-sync"));
+    check.arg("check").arg("--config").arg(&path);
+    check
+        .env("SELORAX_CLIENT_ID", "id")
+        .env("SELORAX_CLIENT_SECRET", "secret");
+    check.assert().success();
+}

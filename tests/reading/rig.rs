@@ -27,6 +27,8 @@ pub(super) struct TestClock {
     state: Mutex<Turns>,
     /// How far this machine's clock is ahead of the store's.
     ahead_ms: i64,
+    /// Time passes only when no request is on its way, so that the store sees each at the time it was sent.
+    exact: bool,
 }
 
 struct Linked(Arc<World>);
@@ -54,12 +56,30 @@ impl Drop for Turn<'_> {
 }
 
 impl TestClock {
-    pub(super) fn new(ahead_ms: i64) -> Arc<TestClock> {
+    pub(super) fn new(ahead_ms: i64, exact: bool) -> Arc<TestClock> {
         Arc::new(TestClock {
             world: Mutex::default(),
             state: Mutex::default(),
             ahead_ms,
+            exact,
         })
+    }
+
+    /// Until a moment goes by in which the world is asked nothing.
+    async fn calm(&self) {
+        let asked = || {
+            let world = self.world.lock().unwrap();
+            world
+                .as_ref()
+                .map(|Linked(world)| (world.request_count(), world.connections()))
+        };
+        loop {
+            let before = asked();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if asked() == before {
+                return;
+            }
+        }
     }
 
     pub(super) fn link(&self, world: &Arc<World>) {
@@ -109,6 +129,9 @@ impl Clock for TestClock {
             Turn(self, turn)
         };
         loop {
+            if self.exact {
+                self.calm().await;
+            }
             tokio::task::yield_now().await;
             if self.state.lock().unwrap().sleeping.first() == Some(&turn.1) {
                 self.reach(turn.1.0);
@@ -155,17 +178,25 @@ pub(super) struct Setup {
     /// Where the store is; the sandbox where nothing is said.
     pub(super) url: Option<String>,
     pub(super) ahead_ms: i64,
+    /// See [`TestClock`].
+    pub(super) exact: bool,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
         Setup {
             options: Options::default(),
-            store: vec!["rate_limit: 1000000/s", "burst: 1000", "concurrency: 4", "currency: BDT"],
+            store: vec![
+                "rate_limit: 1000000/s",
+                "burst: 1000",
+                "concurrency: 4",
+                "currency: BDT",
+            ],
             map: Vec::new(),
             patience: LONG,
             url: None,
             ahead_ms: 0,
+            exact: false,
         }
     }
 }
@@ -201,7 +232,7 @@ impl Setup {
 
     pub(super) async fn start(self) -> Rig {
         let sandbox = Sandbox::start(self.options.clone()).await.unwrap();
-        let clock = TestClock::new(self.ahead_ms);
+        let clock = TestClock::new(self.ahead_ms, self.exact);
         clock.link(sandbox.world());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sync.yaml");
@@ -221,7 +252,12 @@ impl Setup {
 
 fn yaml(setup: &Setup, url: &str) -> String {
     let options = &setup.options;
-    let lines = |lines: &[&str], by: usize| lines.iter().map(|line| format!("{:by$}{line}\n", "")).collect::<String>();
+    let lines = |lines: &[&str], by: usize| {
+        lines
+            .iter()
+            .map(|line| format!("{:by$}{line}\n", ""))
+            .collect::<String>()
+    };
     format!(
         "version: 1\nstate: {{path: ./state.db}}\nstore:\n  url: {url}\n  store_id: {}\n  client_id: {}\n  \
          client_secret: {}\n{}connectors:\n  drop:\n    type: csv\n    location: ./out\n    dialect: {{raw_cells: true}}\n    \
@@ -336,6 +372,7 @@ impl Rig {
             store: Arc::new(Store::open(&config.state_path).await.unwrap()),
             clock: self.clock.clone(),
             flows: flows.collect(),
+            neighbours: Vec::new(),
             connectors,
             voice: Arc::new(Quiet::default()),
             dry: false,
@@ -404,7 +441,9 @@ impl Rig {
     pub(super) fn assert_delivered(&self) {
         let latest = self.latest();
         for (id, order) in self.world.final_orders() {
-            let found = latest.get(&id.to_string()).unwrap_or_else(|| panic!("order {id} is missing"));
+            let found = latest
+                .get(&id.to_string())
+                .unwrap_or_else(|| panic!("order {id} is missing"));
             assert_eq!(*found, expected(&order), "order {id}");
         }
     }
@@ -418,7 +457,10 @@ impl Rig {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_selorax-sync"));
         command.arg("--config").arg(&self.path).args(args);
         command.envs(env.iter().copied());
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap();
         (
             output.status.code().unwrap_or(-1),
             String::from_utf8(output.stdout).unwrap(),
@@ -464,4 +506,58 @@ pub(super) fn expected(order: &Order) -> BTreeMap<String, String> {
         ("note", order.note.clone().unwrap_or_default()),
     ];
     fields.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// What was logged while it lives, on this thread.
+pub(super) struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    pub(super) fn start() -> Log {
+        let text: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let sink = text.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_ansi(false)
+            .with_writer(move || Sink(sink.clone()))
+            .finish();
+        Log {
+            text,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// Times at which the store was asked, in milliseconds of virtual time.
+pub(super) fn times(world: &World) -> Vec<i64> {
+    world
+        .requests()
+        .iter()
+        .map(|request| request.at_ms - FIXED_START_MS)
+        .collect()
+}
+
+/// The most requests within any window that is open at its end.
+pub(super) fn most_within(times: &[i64], window_ms: i64) -> usize {
+    let starting = |n: usize| times[n..].iter().take_while(|at| **at < times[n] + window_ms).count();
+    (0..times.len()).map(starting).max().unwrap_or(0)
 }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use crate::support::{Desk, Shop, complaints, names};
 
-fn told(desk: &Desk, shop: &Shop) -> String {
-    complaints(&desk.out(), shop.world(), desk.setup.max_records).join("\n")
+#[track_caller]
+fn finds(desk: &Desk, shop: &Shop, what: &str) {
+    let told = complaints(&desk.out(), shop.world(), desk.setup.max_records).join("\n");
+    assert!(told.contains(what), "{what:?} is not in: {told}");
 }
 
 fn last(folder: &Path) -> std::path::PathBuf {
@@ -24,23 +26,24 @@ fn c4_the_checker_finds_what_it_is_there_for() {
     let put = |lines: &[&str]| std::fs::write(&file, lines.join("\n") + "\n").unwrap();
 
     put(&lines[..lines.len() - 1]);
-    assert!(told(&desk, &shop).contains("is lost"));
+    finds(&desk, &shop, "is lost");
     put(&[&lines[..], &lines[5..6]].concat());
-    assert!(told(&desk, &shop).contains("twice, or out of order"));
+    finds(&desk, &shop, "twice, or out of order");
     put(&lines[1..]);
-    assert!(told(&desk, &shop).contains("its header"));
+    finds(&desk, &shop, "its header");
     std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
-    assert!(told(&desk, &shop).contains("line's end"));
-    std::fs::write(&file, whole.replacen(".00,", ".01,", 1)).unwrap();
-    assert!(told(&desk, &shop).contains("never was so"));
+    finds(&desk, &shop, "line's end");
+    std::fs::write(&file, whole.replacen(".00\"", ".07\"", 1)).unwrap();
+    finds(&desk, &shop, "never was so");
     std::fs::write(&file, &whole).unwrap();
-    assert_eq!(told(&desk, &shop), "");
+    desk.check(&shop);
 
     let part = desk.out().join(".orders-x.csv.part");
     std::fs::write(&part, "id").unwrap();
-    assert!(told(&desk, &shop).contains("not a name of a finished file"));
+    finds(&desk, &shop, "not a name of a finished file");
     std::fs::remove_file(&part).unwrap();
     let id = shop.some_ids(1)[0];
-    shop.world().update_order(id, |order| order.note = Some("new".to_owned()));
-    assert!(told(&desk, &shop).contains("not its final version"));
+    shop.world()
+        .update_order(id, |order| order.note = Some("new".to_owned()));
+    finds(&desk, &shop, "not its final version");
 }

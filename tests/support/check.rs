@@ -101,7 +101,10 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 fn number(name: &str) -> Option<u64> {
     let rest = name.strip_prefix("orders-")?.strip_suffix(".csv")?;
     let (stamp, number) = rest.split_once('-')?;
-    let shape: String = stamp.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let shape: String = stamp
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
     (shape == "00000000T000000000Z" && number.len() == 8).then(|| number.parse().ok())?
 }
 

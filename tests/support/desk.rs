@@ -191,7 +191,9 @@ impl Desk {
     /// Under strace, which makes calls fail or kills at them: `fdatasync:signal=SIGKILL:when=3`.
     pub(crate) fn strace(&self, trace: &str, inject: Option<&str>, args: &[&str]) -> Outcome {
         let mut command = Command::new("strace");
-        command.args(["-f", "--seccomp-bpf", "-qq", "-o"]).arg(self.path("runs/strace"));
+        command
+            .args(["-f", "--seccomp-bpf", "-qq", "-o"])
+            .arg(self.path("runs/strace"));
         command.arg(format!("--trace={trace}"));
         command.args(inject.map(|inject| format!("--inject={inject}")));
         command.arg(env!("CARGO_BIN_EXE_selorax-sync"));
@@ -199,7 +201,10 @@ impl Desk {
         self.settle(&mut command);
         let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
             .any(|folder| folder.join("strace").is_file());
-        assert!(found, "these tests need strace: apt-get install --no-install-recommends strace");
+        assert!(
+            found,
+            "these tests need strace: apt-get install --no-install-recommends strace"
+        );
         self.launch(command).wait()
     }
 

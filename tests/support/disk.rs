@@ -32,7 +32,8 @@ impl Mount {
         while let Ok(written) = file.write(&[0xaa; 4096]) {
             filled += written;
         }
-        file.set_len(u64::try_from(filled.saturating_sub(leave)).unwrap()).unwrap();
+        file.set_len(u64::try_from(filled.saturating_sub(leave)).unwrap())
+            .unwrap();
     }
 
     pub(crate) fn free(&self) {

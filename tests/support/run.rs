@@ -53,7 +53,11 @@ impl Running {
     pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut() -> bool) {
         while !is_so() {
             assert!(!self.has_ended(), "the run ended before {what}: {}", self.said("err"));
-            assert!(self.started.elapsed() < LIMIT, "{what} did not come: {}", self.said("err"));
+            assert!(
+                self.started.elapsed() < LIMIT,
+                "{what} did not come: {}",
+                self.said("err")
+            );
             std::thread::sleep(LOOK);
         }
     }
