@@ -1,1 +1,9 @@
-//! crash
+//! Runs that are killed, and disks and files that fail under them. Afterwards the same command must
+//! bring the files to what the shop's truth says, with nothing lost and nothing twice.
+
+mod calls;
+mod damage;
+mod full;
+mod kills;
+mod restore;
+mod taken;

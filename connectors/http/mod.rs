@@ -235,7 +235,7 @@ impl Peer {
     }
 
     /// `Retry-After` in seconds or as an HTTP date, the latter against the answer's own `Date`
-    /// (RFC 9110, 10.2.3). Nonsense and several headers that disagree count as none.
+    /// (RFC 9110, 10.2.3). Nonsense, several headers that disagree and a time that is over count as none.
     fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         let mut values = headers.get_all(RETRY_AFTER).iter();
         let first = values.next()?;
@@ -250,6 +250,9 @@ impl Peer {
             let now = date_of(headers).unwrap_or_else(|| self.seams.clock.now());
             Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0))
         };
+        if pause.is_zero() {
+            return None;
+        }
         if pause > RETRY_AFTER_MAX {
             tracing::warn!(
                 asked_s = pause.as_secs(),

@@ -14,7 +14,8 @@ const DELAY_MAX: Duration = Duration::from_secs(60);
 pub(crate) enum Tries {
     /// As long as the run is willing to wait for the peer.
     Patient,
-    /// So many at the most, because the caller has other things to do meanwhile.
+    /// After so many that failed the caller goes on with other things. A pause that the peer asks for is
+    /// no failure: it holds for those as well.
     Few(u32),
 }
 
@@ -30,7 +31,7 @@ impl Peer {
         let started = self.seams.clock.monotonic();
         let mut delays = delays();
         let mut confirmed = false;
-        let mut tried = 0;
+        let (mut tried, mut failed) = (0, 0);
         loop {
             tried += 1;
             let error = match self.send(request).await.and_then(&parse) {
@@ -38,7 +39,9 @@ impl Peer {
                 Err(error) => error,
             };
             let pause = match error.fault {
-                Fault::Throttled { retry_after: Some(_) } => Duration::ZERO,
+                Fault::Throttled {
+                    retry_after: Some(pause),
+                } => pause,
                 Fault::Throttled { retry_after: None } | Fault::Transient { .. } => full_jitter(delays.next()),
                 Fault::Denied if error.answer.contains("401") && !confirmed => {
                     confirmed = true;
@@ -47,14 +50,16 @@ impl Peer {
                 Fault::Denied | Fault::Rejected => return Err(error),
             };
             let waited = self.seams.clock.monotonic().saturating_sub(started);
-            if waited + pause > self.seams.patience || matches!(tries, Tries::Few(most) if tried >= most) {
+            failed += u32::from(matches!(error.fault, Fault::Transient { .. }));
+            if waited + pause > self.seams.patience || matches!(tries, Tries::Few(most) if failed >= most) {
                 return Err(error);
             }
             self.tell_retry(&error, tried, pause);
-            if matches!(error.fault, Fault::Throttled { retry_after: None }) {
-                self.pace.pause(pause).await;
-            } else {
-                self.seams.clock.sleep(pause).await;
+            match error.fault {
+                // Everybody waits it out, before the next request.
+                Fault::Throttled { retry_after: Some(_) } => {}
+                Fault::Throttled { retry_after: None } => self.pace.pause(pause).await,
+                _ => self.seams.clock.sleep(pause).await,
             }
         }
     }

@@ -4,7 +4,7 @@
 //! the new watermark is the newest stamp of the very first answer, it counts only when the reading
 //! came to its end, and a reading of several pages is repeated until it brings nothing new.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use contract::{Error, Fault, Hash, Key, Pass, Progress, Row, Stamp, Step};
@@ -29,7 +29,7 @@ pub(super) struct Changes {
     /// Rows of this reading, and how many of them no earlier reading had.
     rows: u64,
     fresh: u64,
-    last_keys: Vec<Key>,
+    last_keys: BTreeSet<Key>,
     /// The page before was odd and is being asked for again.
     doubting: bool,
     seen: HashSet<(Key, Hash)>,
@@ -54,7 +54,7 @@ impl Changes {
             readings: 0,
             rows: 0,
             fresh: 0,
-            last_keys: Vec::new(),
+            last_keys: BTreeSet::new(),
             doubting: false,
             seen: HashSet::new(),
             covered: HashMap::new(),
@@ -73,8 +73,7 @@ impl Changes {
         if list.rows.is_empty() {
             return self.judge_empty(list).await;
         }
-        let keys = list.rows.iter().map(|row| &row.key);
-        if keys.eq(self.last_keys.iter()) {
+        if list.keys() == self.last_keys {
             return Ok(Verdict::Odd(format!(
                 "page {} is the same as the one before",
                 self.page
@@ -110,7 +109,7 @@ impl Changes {
     }
 
     async fn judge_empty(&self, list: &List) -> Result<Verdict, Error> {
-        if self.page == 1 || list.total.is_some_and(|total| total <= self.rows) {
+        if self.page == 1 || list.total == Some(self.rows) {
             return Ok(Verdict::End);
         }
         if !self.doubting {
@@ -141,7 +140,7 @@ impl Changes {
 
     fn take(&mut self, list: List) -> Vec<Row> {
         self.rows += list.rows.len() as u64;
-        self.last_keys = list.rows.iter().map(|row| row.key.clone()).collect();
+        self.last_keys = list.keys();
         let mut fresh = Vec::new();
         for row in list.rows {
             self.covered.insert(row.key.clone(), row.control);

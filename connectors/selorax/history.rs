@@ -50,7 +50,7 @@ struct Listing {
     first_total: Option<u64>,
     last_total: Option<u64>,
     grew: bool,
-    last_keys: Vec<Key>,
+    last_keys: BTreeSet<Key>,
     /// How many pages in a row were the same as the one before.
     repeated: u32,
 }
@@ -195,9 +195,10 @@ impl History {
     /// A page that keeps coming back would never let the listing end.
     fn check_repeats(&mut self, list: &List) -> Result<(), Error> {
         let listing = &mut self.listing;
-        let same = !list.rows.is_empty() && list.rows.iter().map(|row| &row.key).eq(listing.last_keys.iter());
+        let keys = list.keys();
+        let same = !list.rows.is_empty() && keys == listing.last_keys;
         listing.repeated = if same { listing.repeated + 1 } else { 0 };
-        listing.last_keys = list.rows.iter().map(|row| row.key.clone()).collect();
+        listing.last_keys = keys;
         if listing.repeated < 2 && listing.page < 10_000 {
             return Ok(());
         }
@@ -351,9 +352,11 @@ impl Pass for History {
                 ..self.nothing_yet()
             });
         }
-        // The end of a listing is an empty page, or as many rows as were counted on a page that is not full.
+        // The end of a listing is an empty page, or one that is not full once as many rows came as were
+        // counted. A count alone ends nothing: it may be wrong.
         let full = rows.len() as u64 >= list.limit.unwrap_or(self.limit).min(self.limit);
-        if !rows.is_empty() && (full || listed < counted || list.total.is_none()) && !(listed == counted) {
+        let may_go_on = full || listed < counted || list.total.is_none();
+        if !rows.is_empty() && may_go_on {
             return Ok(Step {
                 rows,
                 ..self.nothing_yet()

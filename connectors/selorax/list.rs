@@ -1,6 +1,8 @@
 //! The platform's envelope: `{"data": …, "pagination": {…}, "status": 200}`, read tolerantly, row by row,
 //! so that one bad row spoils no other.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use contract::{Hash, Key, ParseError, Raw, Row, Value};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,6 +16,13 @@ pub(super) struct List {
     pub(super) total: Option<u64>,
     /// The page size that the store says it used.
     pub(super) limit: Option<u64>,
+}
+
+impl List {
+    /// A page that comes again shows the same records, though rows with equal stamps may have changed places.
+    pub(super) fn keys(&self) -> BTreeSet<Key> {
+        self.rows.iter().map(|row| row.key.clone()).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -58,6 +67,10 @@ pub(super) fn data(text: &str) -> Result<&str, ParseError> {
 }
 
 fn open(text: &str) -> Result<Envelope<'_>, ParseError> {
+    // A list would be taken for the envelope's fields in their order.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(ParseError("it is not an object".to_owned()));
+    }
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| ParseError(error.to_string()))?;
     match envelope.status.map(RawValue::get) {
         // A status in the body that contradicts a 200 in the head: the body knows better.
@@ -74,7 +87,7 @@ fn items(data: &RawValue) -> Result<Vec<&RawValue>, ParseError> {
     if data.get().starts_with('[') {
         return serde_json::from_str(data.get()).map_err(wrong);
     }
-    let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(data.get()).map_err(wrong)?;
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(data.get()).map_err(wrong)?;
     match members.into_values().find(|member| member.get().starts_with('[')) {
         Some(list) => serde_json::from_str(list.get()).map_err(wrong),
         None => Err(ParseError("its `data` holds no list".to_owned())),

@@ -133,7 +133,7 @@ fn read_auth(reader: &mut Reader<'_>) -> Auth {
             "both a token and client credentials are given",
             Some("keep `access_token`, or `client_id` and `client_secret`".to_owned()),
         );
-    } else if !has_token && !(has_id && has_secret) {
+    } else if !(has_token || has_id && has_secret) {
         let missing = match (has_id, has_secret) {
             (true, false) => "`client_secret` is missing beside `client_id`",
             (false, true) => "`client_id` is missing beside `client_secret`",

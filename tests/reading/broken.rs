@@ -193,9 +193,7 @@ async fn api_10_a_reset_at_any_page_keeps_what_was_read_and_the_watermark() {
         let watermark = rig.watermark().await.unwrap();
         rig.clock.advance(Duration::from_secs(3_600));
         let before = rig.rows().len();
-        for id in rig.world.final_orders().into_keys() {
-            rig.world.update_order(id, |order| order.shipping += 500);
-        }
+        rig.change_all();
         let reset_id = rig
             .world
             .fault(Rule::list(reset.clone()).page(page).when(When::Times(1)));

@@ -99,9 +99,7 @@ async fn api_11_a_pass_too_deep_for_its_cap_becomes_a_walk_over_history() {
     let rig = paged(450).impatient().start().await;
     assert_eq!(rig.once().await.error, None);
     rig.clock.advance(Duration::from_secs(3_600));
-    for id in all(&rig) {
-        rig.world.update_order(id, |order| order.shipping += 500);
-    }
+    rig.change_all();
     assert_eq!(rig.once().await.error, None);
     rig.assert_delivered();
     assert_eq!(rig.rows().len(), 900, "each order once for each of its versions");
@@ -173,9 +171,7 @@ async fn api_13_an_order_placed_between_pages_makes_duplicates_only() {
     let rig = paged(45).impatient().start().await;
     assert_eq!(rig.once().await.error, None);
     rig.clock.advance(Duration::from_secs(3_600));
-    for id in all(&rig) {
-        rig.world.update_order(id, |order| order.shipping += 500);
-    }
+    rig.change_all();
     let mut placed = 0;
     rig.world.after_each_list(move |world, page| {
         if page <= 3 && placed < 3 {
@@ -195,9 +191,7 @@ async fn api_14_an_order_changed_before_it_was_read_is_taken_by_the_next_pass() 
     let rig = paged(45).impatient().start().await;
     assert_eq!(rig.once().await.error, None);
     rig.clock.advance(Duration::from_secs(3_600));
-    for id in all(&rig) {
-        rig.world.update_order(id, |order| order.shipping += 500);
-    }
+    rig.change_all();
     let newest = rig.world.now_ms();
     rig.clock.advance(Duration::from_secs(5));
     // Everything else keeps changing while pages are read, so no reading sees it all.

@@ -264,7 +264,7 @@ fn yaml(setup: &Setup, url: &str) -> String {
          resources: {{orders: {{write: {{file: \"orders-{{timestamp}}-{{batch}}.csv\"}}}}}}\nflows:\n  {FLOW}:\n    \
          from: store.orders\n    to: drop.orders\n    map:\n      id: .id\n      number: .number\n      status: .status\n      \
          total: .grand_total\n      updated_at: .updated_at\n      lines: .lines | length\n      \
-         skus: '[.lines[].sku // \"\"] | join(\"|\")'\n      note: .note\n{}",
+         skus: '[.lines[] | .sku // \"\"] | join(\"|\")'\n      note: .note\n{}",
         options.store_id,
         options.client_id,
         options.client_secret,
@@ -405,6 +405,14 @@ impl Rig {
         Run {
             error: ledger.error.clone(),
             ledger,
+        }
+    }
+
+    /// Changes every order, one a second, so that no two share a stamp.
+    pub(super) fn change_all(&self) {
+        for id in self.world.final_orders().into_keys() {
+            self.clock.advance(Duration::from_secs(1));
+            self.world.update_order(id, |order| order.shipping += 500);
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Error {
     pub fault: Fault,
     pub doing: String,
     pub answer: String,
+    /// The HTTP status, where one was answered.
+    pub status: Option<u16>,
     pub hint: Option<String>,
 }
 
@@ -31,8 +33,14 @@ impl Error {
             fault,
             doing: doing.into(),
             answer: answer.into(),
+            status: None,
             hint: None,
         }
+    }
+
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

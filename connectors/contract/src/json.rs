@@ -58,6 +58,9 @@ impl Number {
                 _ => return refuse("a number with an exponent out of range"),
             },
         };
+        if plain.len() > DIGITS_MAX {
+            return refuse("a number of more than 64 characters");
+        }
         let zero = plain.bytes().all(|b| matches!(b, b'-' | b'0' | b'.'));
         let plain = if zero { plain.trim_start_matches('-') } else { &plain };
         Ok(Number(plain.into()))
@@ -125,7 +128,12 @@ impl fmt::Display for Number {
 impl Value {
     /// Reads one JSON text.
     pub fn parse(text: &str) -> Result<Value, ParseError> {
-        parse_at(text.trim_ascii(), 0)
+        parse_at(text.trim_ascii(), DEPTH_MAX)
+    }
+
+    /// Reads back what was written here: a value that was read before stands deeper in it by a few levels.
+    pub fn parse_own(text: &str) -> Result<Value, ParseError> {
+        parse_at(text, DEPTH_MAX + 32)
     }
 
     /// The JSON text, without blanks, numbers with the digits they came with.
@@ -195,13 +203,14 @@ fn write_text(text: &str, out: &mut String) {
     out.push('"');
 }
 
-fn parse_at(text: &str, depth: usize) -> Result<Value, ParseError> {
-    if depth > DEPTH_MAX {
+/// `levels`: how much deeper it may go.
+fn parse_at(text: &str, levels: usize) -> Result<Value, ParseError> {
+    let Some(below) = levels.checked_sub(1) else {
         return Err(ParseError(format!("nested more than {DEPTH_MAX} levels deep")));
-    }
+    };
     match text.as_bytes().first() {
-        Some(b'{') => read(text, MapAt(depth)).map(Value::Map),
-        Some(b'[') => read(text, ListAt(depth)).map(Value::List),
+        Some(b'{') => read(text, MapAt(below)).map(Value::Map),
+        Some(b'[') => read(text, ListAt(below)).map(Value::List),
         Some(b'"') => parse_text(text).map(Value::Text),
         Some(b'n') => read(text, std::marker::PhantomData::<()>).map(|()| Value::Null),
         Some(b't' | b'f') => read(text, std::marker::PhantomData::<bool>).map(Value::Bool),
@@ -224,8 +233,10 @@ fn read<'de, S: serde::de::DeserializeSeed<'de>>(text: &'de str, seed: S) -> Res
 }
 
 fn parse_text(text: &str) -> Result<String, ParseError> {
-    let inner = &text[1..text.len().saturating_sub(1).max(1)];
-    if text.len() >= 2 && text.ends_with('"') && !inner.bytes().any(|b| b == b'\\' || b == b'"' || b < 0x20) {
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(inner) = inner
+        && !inner.bytes().any(|b| b == b'\\' || b == b'"' || b < 0x20)
+    {
         return Ok(inner.to_owned());
     }
     match serde_json::from_str::<String>(text) {
@@ -280,7 +291,7 @@ impl<'de> Visitor<'de> for MapAt {
                 )));
             }
             let raw: &RawValue = map.next_value()?;
-            let value = parse_at(raw.get(), self.0 + 1)
+            let value = parse_at(raw.get(), self.0)
                 .map_err(|error| serde::de::Error::custom(format!("{}: {error}", clip(&name))))?;
             fields.push(name, value);
         }
@@ -305,7 +316,7 @@ impl<'de> Visitor<'de> for ListAt {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Value>, A::Error> {
         let mut items = Vec::new();
         while let Some(raw) = seq.next_element::<&RawValue>()? {
-            let value = parse_at(raw.get(), self.0 + 1)
+            let value = parse_at(raw.get(), self.0)
                 .map_err(|error| serde::de::Error::custom(format!("[{}]: {error}", items.len())))?;
             items.push(value);
         }
@@ -364,6 +375,22 @@ mod tests {
         assert!(Value::parse(&"[".repeat(100_000)).is_err());
         assert!(Value::parse(r#"{"a":1,"a":2}"#).unwrap_err().0.contains("stands twice"));
         assert!(Value::parse(&"9".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn text_that_is_cut_off_anywhere_is_refused() {
+        for cut in ["\"", "\"é", "\"a", "\"a\\\"", "\"é\\"] {
+            assert!(Value::parse(cut).is_err(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_was_read_can_be_written_deeper_and_read_back() {
+        let deepest = format!("{}{}", "[".repeat(64), "]".repeat(64));
+        let value = Value::parse(&deepest).unwrap();
+        assert!(Value::parse(&format!("[{deepest}]")).is_err());
+        let own = Value::List(vec![Value::List(vec![value])]);
+        assert_eq!(Value::parse_own(&own.to_json()).unwrap(), own);
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! SY-02, SY-04, SY-22: a kill or an error at the k-th call of a kind, for k after k. The calls of a
+//! fixed piece of work are counted first; then it is done again and again, each time cut at another place.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Desk, Outcome, Setup, Shop};
+
+/// Everything that changes a disk.
+const CALLS: &str = "fdatasync,fsync,pwrite64,write,renameat2,rename,unlink,unlinkat,ftruncate,openat";
+/// Places at which the work is cut, over all kinds.
+const POINTS: usize = 64;
+
+fn desk(shop: &Shop) -> Desk {
+    let setup = Setup {
+        max_records: 10,
+        ..Setup::default()
+    };
+    Desk::with(shop, setup)
+}
+
+/// How often each kind of call comes, in the thread that makes most of them: strace counts by thread.
+fn counted(traced: &str) -> BTreeMap<String, usize> {
+    let mut by_thread: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for line in traced.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(thread), Some(call)) = (words.next(), words.next()) else {
+            continue;
+        };
+        if let Some((name, _)) = call.split_once('(') {
+            *by_thread.entry((thread.to_owned(), name.to_owned())).or_default() += 1;
+        }
+    }
+    let mut most = BTreeMap::new();
+    for ((_, call), count) in by_thread {
+        let known: &mut usize = most.entry(call).or_default();
+        *known = count.max(*known);
+    }
+    most
+}
+
+/// Points spread over the kinds of calls, the rare ones whole.
+fn points(counts: &BTreeMap<String, usize>) -> Vec<(String, usize)> {
+    let kinds: Vec<&str> = CALLS.split(',').filter(|call| *call != "openat").collect();
+    let share = POINTS / kinds.iter().filter(|call| counts.contains_key(**call)).count();
+    let mut points = Vec::new();
+    for call in kinds {
+        let count = counts.get(call).copied().unwrap_or(0);
+        let step = count.div_ceil(share).max(1);
+        points.extend((1..=count).step_by(step).map(|k| (call.to_owned(), k)));
+    }
+    points
+}
+
+fn scenario(shop: &Shop) -> Vec<(String, usize)> {
+    let desk = desk(shop);
+    desk.strace(CALLS, None, &["--backfill"]).ends(0);
+    desk.check(shop);
+    let counts = counted(&desk.traced());
+    for call in ["fdatasync", "pwrite64", "renameat2", "unlink"] {
+        assert!(counts.contains_key(call), "the work makes no {call}: {counts:?}");
+    }
+    points(&counts)
+}
+
+#[test]
+fn sy_02_a_kill_at_every_kind_of_call_loses_and_doubles_nothing() {
+    let shop = Shop::of(45);
+    let points = scenario(&shop);
+    let mut struck = 0;
+    for (n, (call, k)) in points.iter().enumerate() {
+        let desk = desk(&shop);
+        let inject = format!("{call}:signal=SIGKILL:when={k}");
+        let outcome = desk.strace(call, Some(&inject), &["--backfill"]);
+        struck += usize::from(outcome.signal == Some(9));
+        // Every other time the recovery is killed too.
+        if n % 2 == 1 {
+            desk.strace("fdatasync", Some("fdatasync:signal=SIGKILL:when=3"), &["--backfill"]);
+        }
+        desk.run(&["--backfill"]).ends(0);
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.check(&shop)));
+        assert!(told.is_ok(), "killed at {call} number {k}");
+    }
+    let most = points.len();
+    assert!(struck * 10 >= most * 9, "only {struck} of {most} kills struck");
+}
+
+#[test]
+fn sy_04_sy_22_a_call_that_fails_once_stops_the_run_or_nothing_and_the_next_run_is_right() {
+    let shop = Shop::of(45);
+    let counts: BTreeMap<String, usize> = {
+        let desk = desk(&shop);
+        desk.strace(CALLS, None, &["--backfill"]).ends(0);
+        counted(&desk.traced())
+    };
+    let mut struck = 0;
+    let mut tried = 0;
+    for (call, error) in [
+        ("fdatasync", "EIO"),
+        ("pwrite64", "EIO"),
+        ("pwrite64", "ENOSPC"),
+        ("pwrite64", "EROFS"),
+        ("fsync", "EIO"),
+        ("renameat2", "EIO"),
+        ("write", "ENOSPC"),
+    ] {
+        let count = counts.get(call).copied().unwrap_or(0);
+        assert!(count > 0, "the work makes no {call}");
+        for k in (1..=count).step_by(count.div_ceil(6)) {
+            let desk = desk(&shop);
+            let inject = format!("{call}:error={error}:when={k}");
+            let outcome = desk.strace(call, Some(&inject), &["--backfill"]);
+            tried += 1;
+            struck += usize::from(desk.traced().contains("(INJECTED)"));
+            judge(&outcome, &inject);
+            desk.run(&["--backfill"]).ends(0);
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.check(&shop)));
+            assert!(told.is_ok(), "after {inject}; it had said: {}", outcome.err);
+        }
+    }
+    assert!(struck * 10 >= tried * 9, "only {struck} of {tried} faults struck");
+}
+
+/// Either the run got over it, or it says what happened and exits with 1.
+fn judge(outcome: &Outcome, inject: &str) {
+    match outcome.code {
+        Some(0) => {}
+        Some(1) => assert!(outcome.err.contains("error: "), "{inject}: {}", outcome.err),
+        _ => panic!("{inject}: ended with {:?}, {:?}: {}", outcome.code, outcome.signal, outcome.err),
+    }
+}

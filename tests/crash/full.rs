@@ -1,0 +1,72 @@
+//! SY-04: disks that are full, at several levels, and get space back.
+
+use crate::support::{Desk, Mount, Setup, Shop};
+
+const DISK_KIB: usize = 8 * 1024;
+
+#[test]
+fn sy_04_a_full_disk_under_the_state_file_says_so_and_the_next_run_goes_on() {
+    let shop = Shop::of(1_200);
+    let mut stopped = 0;
+    for leave_kib in [0, 4, 40, 80, 150, 300, 600, 1100, 1300] {
+        let setup = Setup {
+            state: "./disk/state.db".to_owned(),
+            max_records: 100,
+            ..Setup::default()
+        };
+        let desk = Desk::with(&shop, setup);
+        let disk = Mount::tmpfs(&desk.path("disk"), DISK_KIB);
+        disk.fill(leave_kib * 1024);
+        let outcome = desk.run(&["--backfill"]);
+        if outcome.code != Some(0) {
+            outcome.ends(1).says(&["full", "free some space"]);
+            stopped += 1;
+        }
+        disk.free();
+        desk.run(&["--backfill"]).ends(0);
+        desk.check(&shop);
+    }
+    assert!(stopped >= 5, "the disk was full for {stopped} runs only");
+}
+
+#[test]
+fn sy_04_a_disk_that_fills_up_between_two_runs() {
+    let shop = Shop::of(300);
+    let setup = Setup {
+        state: "./disk/state.db".to_owned(),
+        ..Setup::default()
+    };
+    let desk = Desk::with(&shop, setup);
+    let disk = Mount::tmpfs(&desk.path("disk"), DISK_KIB);
+    desk.run(&["--once"]).ends(0);
+    for (n, leave_kib) in [0, 8, 64].into_iter().enumerate() {
+        disk.fill(leave_kib * 1024);
+        shop.world().insert_orders(100 * (n + 1));
+        let outcome = desk.run(&["--once"]);
+        if outcome.code != Some(0) {
+            outcome.ends(1).says(&["full", "free some space"]);
+        }
+        disk.free();
+        desk.run(&["--once"]).ends(0);
+        desk.check(&shop);
+    }
+}
+
+#[test]
+fn sy_04_a_full_disk_under_the_target_folder_says_so_and_the_next_run_goes_on() {
+    let shop = Shop::of(600);
+    for leave_kib in [0, 4, 40] {
+        let setup = Setup {
+            location: "./disk".to_owned(),
+            max_records: 100,
+            ..Setup::default()
+        };
+        let desk = Desk::with(&shop, setup);
+        let disk = Mount::tmpfs(&desk.path("disk"), 1024);
+        disk.fill(leave_kib * 1024);
+        desk.run(&["--backfill"]).ends(1).says(&["the disk is full", "free space"]);
+        disk.free();
+        desk.run(&["--backfill"]).ends(0);
+        desk.check(&shop);
+    }
+}
