@@ -39,6 +39,8 @@ CREATE TABLE inbox (
     feed TEXT NOT NULL,
     key TEXT NOT NULL,
     row_hash INTEGER NOT NULL,
+    -- The time of change that the list showed: an answer from before it is an old one.
+    stamp INTEGER,
     due_at INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     missing INTEGER NOT NULL DEFAULT 0,
@@ -71,6 +73,8 @@ CREATE TABLE outbox (
     key TEXT NOT NULL,
     body TEXT NOT NULL,
     hash INTEGER NOT NULL,
+    -- The version that went before this one, sent or being sent.
+    before INTEGER,
     -- The state file may be older than the target: compare with what was found there before sending.
     doubt INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL CHECK (state IN ('ready', 'sending', 'parked')),
@@ -81,7 +85,9 @@ CREATE TABLE outbox (
     discarded INTEGER NOT NULL DEFAULT 0,
     at INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX outbox_waiting ON outbox (flow, key) WHERE state <> 'sending';
+-- Of one record at most one version waits, and at most one is parked beside it.
+CREATE UNIQUE INDEX outbox_waiting ON outbox (flow, key) WHERE state = 'ready';
+CREATE UNIQUE INDEX outbox_parked ON outbox (flow, key) WHERE state = 'parked';
 CREATE INDEX outbox_ready ON outbox (flow, id) WHERE state = 'ready';
 CREATE INDEX outbox_batch ON outbox (batch) WHERE batch IS NOT NULL;
 
@@ -96,6 +102,8 @@ CREATE TABLE batches (
     records INTEGER NOT NULL,
     rows INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
+    -- The file as it is to be, until it is published.
+    content BLOB,
     at INTEGER NOT NULL,
     UNIQUE (target, name)
 ) STRICT;
@@ -118,7 +126,7 @@ CREATE TABLE journal (
     what TEXT NOT NULL,
     detail TEXT NOT NULL
 ) STRICT;
-CREATE INDEX journal_of ON journal (flow, what, id);
+CREATE INDEX journal_of ON journal (flow, what, key);
 
 -- Everything that waits for a person, under one numbering: even from the inbox, odd from the outbox.
 CREATE VIEW failures AS

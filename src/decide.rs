@@ -19,16 +19,34 @@ pub enum Look {
     /// It contradicts what is known by its stamp: ask for the record itself.
     Reread,
     Evaluate,
+    /// It was there before its flow began: to be remembered, not sent.
+    Absorb,
 }
 
-/// `history`: the walk is over all records, so those that were there before the flow began count too.
-pub fn look(row: &Row, link: Option<&LinkRow>, mapping: Hash, history: bool) -> Look {
+/// How a flow looks at rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Light {
+    pub mapping: Hash,
+    /// Of a flow that starts with what comes: records that did not change since then are not its business.
+    pub start: Option<Stamp>,
+    /// The first look of such a flow: all that is there was there before.
+    pub absorb: bool,
+}
+
+pub fn look(row: &Row, link: Option<&LinkRow>, light: &Light) -> Look {
     let Some(LinkRow { link, .. }) = link else {
-        return Look::Evaluate;
+        return if light.absorb || is_before(row.stamp, light.start) {
+            Look::Absorb
+        } else {
+            Look::Evaluate
+        };
     };
+    if light.absorb {
+        return Look::Skip;
+    }
     if link.row_hash == row.hash {
-        let absorbed = link.mapping == ABSORBED && !history;
-        return if absorbed || link.mapping == mapping {
+        let absorbed = link.mapping == ABSORBED && light.start.is_some();
+        return if absorbed || link.mapping == light.mapping {
             Look::Skip
         } else {
             Look::Evaluate
@@ -38,6 +56,24 @@ pub fn look(row: &Row, link: Option<&LinkRow>, mapping: Hash, history: bool) -> 
         // An older copy of the store answered, or two changes fell into one second.
         (Some(new), Some(known)) if new <= known => Look::Reread,
         _ => Look::Evaluate,
+    }
+}
+
+/// Whether a record that a flow never saw is from before the flow's start. One whose time of change is
+/// not told is: it counts from the first change that is seen.
+pub fn is_before(stamp: Option<Stamp>, start: Option<Stamp>) -> bool {
+    start.is_some_and(|start| stamp.is_none_or(|stamp| stamp < start))
+}
+
+/// What a flow keeps of a record that was there before it.
+pub fn absorbed(flow: &str, key: &Key, stamp: Option<Stamp>, row_hash: Hash) -> Link {
+    Link {
+        flow: flow.to_owned(),
+        key: key.clone(),
+        stamp,
+        row_hash,
+        mapping: ABSORBED,
+        want_hash: None,
     }
 }
 
@@ -100,6 +136,7 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
         key: known.key.clone(),
         body,
         hash,
+        before: sent,
         doubt,
     };
     Decision {

@@ -2,6 +2,9 @@
 //! connector, the real engine and, where an exit code matters, the real binary.
 
 mod broken;
+mod denied;
+mod late;
+mod odd;
 mod pages;
 mod pauses;
 mod rig;

@@ -13,6 +13,7 @@ use contract::settings::Rate;
 use contract::{Error, Fault, Seams, Stamp};
 use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, Semaphore};
 
 use pace::Pace;
@@ -34,6 +35,8 @@ pub(crate) struct PeerSettings {
     pub(crate) burst: u32,
     pub(crate) concurrency: usize,
     pub(crate) timeout: Duration,
+    /// What no error may repeat, even if the peer says it back.
+    pub(crate) secrets: Vec<SecretString>,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,7 @@ pub(crate) struct Peer {
     pace: Pace,
     permits: Semaphore,
     requests: AtomicU64,
+    secrets: Vec<SecretString>,
     /// The last offsets of the peer's clock against ours, in milliseconds.
     offsets: Mutex<Vec<i64>>,
 }
@@ -90,6 +94,7 @@ impl Peer {
             pace: Pace::new(settings.rate, settings.burst, seams),
             permits: Semaphore::new(settings.concurrency),
             requests: AtomicU64::new(0),
+            secrets: settings.secrets.clone(),
             offsets: Mutex::new(Vec::new()),
         }))
     }
@@ -104,6 +109,16 @@ impl Peer {
 
     pub(crate) async fn rest(&self) {
         self.pace.rest().await;
+    }
+
+    fn masked(&self, mut error: Error) -> Error {
+        for secret in &self.secrets {
+            let secret = secret.expose_secret();
+            if !secret.is_empty() && error.answer.contains(secret) {
+                error.answer = error.answer.replace(secret, "***");
+            }
+        }
+        error
     }
 
     /// The peer's clock: ours plus the middle of the last five offsets that its answers told.

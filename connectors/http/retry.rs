@@ -9,6 +9,7 @@ use super::{Answer, Peer, Request};
 
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(60);
+const RETRY_AFTER_LEAST: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tries {
@@ -36,14 +37,15 @@ impl Peer {
             tried += 1;
             let error = match self.send(request).await.and_then(&parse) {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(error) => self.masked(error),
             };
             let pause = match error.fault {
                 Fault::Throttled {
                     retry_after: Some(pause),
-                } => pause,
-                Fault::Throttled { retry_after: None } | Fault::Transient { .. } => full_jitter(delays.next()),
-                Fault::Denied if error.answer.contains("401") && !confirmed => {
+                } if pause >= RETRY_AFTER_LEAST => pause,
+                // `Retry-After: 0`, or a date that has passed, is no leave to hammer.
+                Fault::Throttled { .. } | Fault::Transient { .. } => full_jitter(delays.next()),
+                Fault::Denied if error.status == Some(401) && !confirmed => {
                     confirmed = true;
                     Duration::from_secs(1)
                 }
@@ -57,8 +59,7 @@ impl Peer {
             self.tell_retry(&error, tried, pause);
             match error.fault {
                 // Everybody waits it out, before the next request.
-                Fault::Throttled { retry_after: Some(_) } => {}
-                Fault::Throttled { retry_after: None } => self.pace.pause(pause).await,
+                Fault::Throttled { .. } => self.pace.pause(pause).await,
                 _ => self.seams.clock.sleep(pause).await,
             }
         }

@@ -41,6 +41,11 @@ impl Api {
                 burst: settings.burst,
                 concurrency: settings.concurrency,
                 timeout: settings.timeout,
+                secrets: match &settings.auth {
+                    Auth::Bearer(token) => vec![token.clone()],
+                    Auth::Client { id, secret } => vec![secret.clone(), id.clone()],
+                    Auth::Absent => Vec::new(),
+                },
             },
             seams,
         )?;
@@ -110,8 +115,12 @@ impl Api {
                     let said = "the answer is larger than 32 MiB";
                     return Err(Error::new(Fault::Rejected, &request.doing, said));
                 }
-                let raw = single_text(&answer, &request.doing)?;
-                Ok(Some(list::row(raw)))
+                let row = list::row(single_text(&answer, &request.doing)?);
+                if row.key != *key && !row.key.0.starts_with('?') {
+                    let other = ParseError(format!("it is about order {} instead", row.key.0));
+                    return Err(malformed(&answer, &request.doing, &other));
+                }
+                Ok(Some(row))
             })
             .await
     }
@@ -192,7 +201,7 @@ fn judge(answer: Answer, doing: &str) -> Result<Answer, Error> {
         }
         return Ok(answer);
     }
-    Err(refusal(status, &answer, doing))
+    Err(refusal(status, &answer, doing).status(status))
 }
 
 fn tell_sunset(until: &str) {

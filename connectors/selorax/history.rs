@@ -39,6 +39,10 @@ pub(super) struct History {
     counted: Option<u64>,
     seen: u64,
     total: Option<u64>,
+    /// The count that made the last window be cut, and how often cutting did not change it.
+    stuck: (u64, u32),
+    /// The store's counts do not depend on the window: they prove nothing and cut nothing.
+    countless: bool,
 }
 
 /// One go over one window.
@@ -73,6 +77,8 @@ impl History {
             counted: None,
             seen: 0,
             total: None,
+            stuck: (0, 0),
+            countless: false,
         };
         walk.resume(resume);
         walk
@@ -117,6 +123,8 @@ impl History {
         Ok(true)
     }
 
+    /// The outermost creation time in scope. An empty answer is believed when it came twice, and when the
+    /// store counts nothing either.
     async fn edge(&mut self, sort: &'static str) -> Result<Option<(Stamp, Option<u64>)>, Error> {
         let mut ask = Ask {
             sort,
@@ -124,13 +132,26 @@ impl History {
             until: self.until,
             limit: 10,
         };
+        let mut doubting = false;
         let list = loop {
             match self.orders.page(&ask, 1).await? {
+                Listed::Page(list) if list.rows.is_empty() && !doubting => doubting = true,
                 Listed::Page(list) => break list,
                 Listed::TooLarge if ask.limit > 1 => ask.limit = 1,
                 Listed::TooLarge => return Err(too_large()),
             }
         };
+        if list.rows.is_empty() && list.total.is_some_and(|total| total > 0) {
+            let what = format!(
+                "the first page is empty, and the store counts {} orders",
+                list.total.unwrap_or(0)
+            );
+            return Err(Error::new(
+                Fault::Transient { reached: false },
+                "walking the orders' history",
+                what,
+            ));
+        }
         let mut stamps = list.rows.iter().filter_map(created);
         match (stamps.next(), list.rows.is_empty()) {
             (Some(stamp), _) => Ok(Some((stamp, list.total))),
@@ -177,8 +198,15 @@ impl History {
             return false;
         }
         let share = i128::from(width) * i128::from(ROWS_MAX) * 4 / 5 / i128::from(rows.max(1));
-        let share = i64::try_from(share).unwrap_or(width / 2).min(width / 2);
-        self.set_width(share);
+        let share = i64::try_from(share).unwrap_or(width / 2).clamp(width / 16, width / 2);
+        let (count, times) = self.stuck;
+        self.stuck = (rows, if count == rows { times + 1 } else { 0 });
+        if self.stuck.1 >= 3 {
+            self.countless = true;
+            self.width = self.end - since;
+        } else {
+            self.set_width(share);
+        }
         true
     }
 
@@ -324,7 +352,7 @@ impl Pass for History {
             });
         };
         self.listing.page += 1;
-        let list = match self.orders.page(&self.ask(at), self.listing.page).await? {
+        let mut list = match self.orders.page(&self.ask(at), self.listing.page).await? {
             Listed::Page(list) => list,
             Listed::TooLarge if self.limit > 1 => {
                 self.limit /= 2;
@@ -340,10 +368,18 @@ impl Pass for History {
             return Ok(self.nothing_yet());
         }
         self.orders.learned.learn_contact(&self.orders.api, &list.rows).await?;
+        if self.countless {
+            list.total = None;
+        }
         self.check_repeats(&list)?;
         self.take(&list);
         let (listed, counted) = (self.listing.rows, list.total.unwrap_or(0));
-        let rows = list.rows;
+        let mut rows = list.rows;
+        if self.unbounded {
+            let inside =
+                |stamp| self.since.is_none_or(|since| stamp >= since) && self.until.is_none_or(|until| stamp <= until);
+            rows.retain(|row| created(row).is_none_or(inside));
+        }
         if self.narrow(at, counted.max(listed)) {
             self.found.clear();
             self.listing = Listing::default();

@@ -2,7 +2,7 @@
 //!
 //! The documented list rows carry neither name nor address, the single answer may. Where a flow asks for
 //! them and a row has no such field at all, one order is read by itself to see what that brings; only if
-//! it brings more is each order read so.
+//! that has no such field either are list rows enough.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,7 +38,7 @@ struct State {
     currency: Option<Option<String>>,
     /// Some flow asks for the customer or the address.
     contact_wanted: bool,
-    /// Whether the single answer has contact fields that list rows lack; `None`: not looked yet.
+    /// Whether the single answer has contact fields that list rows lack; `None`: nothing seen yet that tells.
     detail_has_contact: Option<bool>,
 }
 
@@ -70,7 +70,7 @@ impl Learned {
         }
         let currency = match api.store().await {
             Ok(profile) => profile.currency,
-            Err(error) if error.answer.contains("403") || error.answer.contains("404") => {
+            Err(error) if matches!(error.status, Some(403 | 404)) => {
                 warn!("{error}; `currency` stays null in orders until then, or set store.currency");
                 None
             }
@@ -98,11 +98,11 @@ impl Learned {
                 body: Raw::Value(value),
                 ..
             })) => {
-                self.state().detail_has_contact = Some(has_contact(&value));
+                self.state().detail_has_contact = Some(has_contact_fields(&value));
                 Ok(())
             }
             Err(error) if error.fault == Fault::Denied => Err(error),
-            // Gone, unreadable or a bad moment: the next page looks again.
+            // Gone, unreadable or a bad moment: the next page looks again, and until then orders are read singly.
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -110,17 +110,16 @@ impl Learned {
     /// Whether this list row is only an index entry, because the order's own answer says who ordered.
     pub(super) fn lacks_contact(&self, row: &Value) -> bool {
         let state = self.state();
-        state.contact_wanted && state.detail_has_contact == Some(true) && !has_contact_fields(row)
+        state.contact_wanted && state.detail_has_contact != Some(false) && !has_contact_fields(row)
     }
 }
 
+/// Whether any of the fields is there at all; null is an answer too, of a guest for example.
 fn has_contact_fields(order: &Value) -> bool {
     let inner = read::inner(order);
-    CONTACT.iter().any(|name| inner.get(name).is_some())
-}
-
-fn has_contact(order: &Value) -> bool {
-    read::first(read::inner(order), &CONTACT).is_some() || read::first(order, &CONTACT).is_some()
+    CONTACT
+        .iter()
+        .any(|name| inner.get(name).is_some() || order.get(name).is_some())
 }
 
 #[cfg(test)]
@@ -129,12 +128,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_that_is_null_is_there_and_says_nothing() {
-        let row = Value::parse(r#"{"order_id":1,"customer_name":null}"#).unwrap();
-        assert!(has_contact_fields(&row) && !has_contact(&row));
-        let bare = Value::parse(r#"{"order_id":1,"user_id":3}"#).unwrap();
-        assert!(!has_contact_fields(&bare));
-        let wrapped = Value::parse(r#"{"order":{"order_id":1},"shipping_address":{"name":"x"}}"#).unwrap();
-        assert!(has_contact(&wrapped));
+    fn a_field_that_is_null_is_there_all_the_same() {
+        let has = |text: &str| has_contact_fields(&Value::parse(text).unwrap());
+        assert!(has(r#"{"order_id":1,"customer_name":null}"#));
+        assert!(!has(r#"{"order_id":1,"user_id":3}"#));
+        assert!(has(r#"{"order":{"order_id":1},"shipping_address":{"name":"x"}}"#));
     }
 }

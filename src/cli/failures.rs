@@ -167,12 +167,20 @@ async fn retry(path: &Path, ids: &[i64], all: bool) -> anyhow::Result<u8> {
         }
     }
     for failure in &chosen {
-        let feed = engine
-            .flows
-            .iter()
-            .find(|flow| flow.name == failure.place)
-            .map(|flow| flow.feed.clone());
-        engine.store.retry(failure, &feed.unwrap_or_default()).await?;
+        let feed = match failure.stage {
+            Place::Read => failure.place.clone(),
+            Place::Deliver => match engine.flows.iter().find(|flow| flow.name == failure.place) {
+                Some(flow) => flow.feed.clone(),
+                None => {
+                    let gone = format!(
+                        "failure {} is of the flow `{}`, which the config no longer has",
+                        failure.id, failure.place
+                    );
+                    return Err(Usage(format!("{gone}\nhint: selorax-sync failures discard {}", failure.id)).into());
+                }
+            },
+        };
+        engine.store.retry(failure, &feed).await?;
     }
     outln!("trying {} again", chosen.len());
     let done = engine.settle().await;

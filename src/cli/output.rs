@@ -48,6 +48,12 @@ pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64
             grouped(ledger.flagged)
         );
     }
+    if ledger.unproven > 0 {
+        outln!(
+            "  unproven {} parts of the history do not add up to the store's count; run it again, and see selorax-sync status",
+            grouped(ledger.unproven)
+        );
+    }
     if ledger.gone > 0 {
         outln!(
             "  gone     {} records were listed and then not there",

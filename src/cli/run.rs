@@ -1,5 +1,6 @@
 //! `--once` and `--backfill`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use super::progress::Console;
 use super::setup::{self, Manner};
 use super::{DONE, FAILED, UNFINISHED, Usage, output};
 use crate::config::Mode;
-use crate::engine::{Engine, Range};
+use crate::engine::{Engine, Ledger, Range};
+use crate::store::Queue;
 
 pub(super) async fn once(path: &Path, flows: &[String], wait: Duration, dry: bool) -> anyhow::Result<u8> {
     let config = setup::load(path, Mode::Full)?;
@@ -63,30 +65,27 @@ pub(super) async fn backfill(
 /// Tells what the run did and works out its exit code.
 pub(super) async fn end(engine: Engine, console: &Console, done: anyhow::Result<()>) -> anyhow::Result<u8> {
     console.close();
-    let mut code = DONE;
+    let mut unfinished = false;
+    let mut troubled = false;
     for flow in engine.flows.clone() {
         let ledger = engine.ledger.get(&flow.name).cloned().unwrap_or_default();
-        if done.is_ok() && ledger.error.is_none() && !engine.dry {
+        let is_well = done.is_ok() && ledger.errors().next().is_none();
+        if is_well && !engine.dry {
             engine.store.succeeded(&flow.name).await?;
         }
         let queue = engine.queue(&flow).await?;
         output::summary(&flow, &ledger, &queue, engine.requests(&flow.feed), engine.dry);
-        let unfinished = queue.failed + queue.queued + queue.to_read > 0;
-        code = match (&ledger.error, unfinished) {
-            (Some(_), _) => FAILED,
-            (None, true) => code.max(if code == FAILED { FAILED } else { UNFINISHED }),
-            (None, false) => code,
-        };
+        unfinished |= queue != Queue::default() || ledger.unproven > 0;
+        troubled |= !is_well;
     }
-    for ledger in engine.ledger.values() {
-        if let Some(error) = &ledger.error {
-            eprintln!("error: {error}");
-        }
+    let errors: BTreeSet<&str> = engine.ledger.values().flat_map(Ledger::errors).collect();
+    for error in errors {
+        eprintln!("error: {error}");
     }
-    let code = if engine.ledger.values().any(|ledger| ledger.error.is_some()) {
-        FAILED
-    } else {
-        code
+    let code = match (troubled, unfinished) {
+        (true, _) => FAILED,
+        (false, true) => UNFINISHED,
+        (false, false) => DONE,
     };
     done?;
     engine.finish().await?;

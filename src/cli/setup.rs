@@ -91,6 +91,7 @@ pub(super) async fn engine(config: &Config, names: &[String], manner: Manner) ->
             endless: manner.endless,
         },
         ahead: BTreeSet::new(),
+        starts: BTreeMap::new(),
         ledger: BTreeMap::new(),
     })
 }
@@ -201,11 +202,7 @@ impl Recollection {
             Ok(None) | Err(_) => Vec::new(),
         };
         let own = stored.into_iter().filter(|(of, ..)| of == owner);
-        Recollection(
-            own.map(|(_, name, value)| (name, value))
-                .filter(|(_, value)| value != "open")
-                .collect(),
-        )
+        Recollection(own.map(|(_, name, value)| (name, value)).collect())
     }
 }
 

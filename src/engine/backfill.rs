@@ -6,7 +6,6 @@ use std::time::Duration;
 use contract::Window;
 use jiff::Timestamp;
 
-use super::take::Light;
 use super::{Engine, Flow, passes};
 use crate::store::{Coverage, Note};
 
@@ -37,7 +36,7 @@ impl Engine {
     pub async fn backfill(&mut self, range: Range) -> anyhow::Result<()> {
         self.begin().await?;
         for flow in self.flows.clone() {
-            if self.is_stopped(&flow.name) {
+            if self.is_feed_stopped(&flow.feed) {
                 continue;
             }
             if let Err(error) = self.backfill_flow(&flow, range).await {
@@ -48,12 +47,15 @@ impl Engine {
     }
 
     async fn backfill_flow(&mut self, flow: &Flow, range: Range) -> anyhow::Result<()> {
+        // Who asks for the history of a flow that began without it wants it from now on.
+        self.store.forget_start(&flow.name).await?;
+        self.starts.remove(&flow.name);
         self.walk(std::slice::from_ref(flow), &range.run(), range).await?;
         // What changed while the walk went on is behind it; the watermark was fixed before it began.
         if range.until.is_none()
             && let Some(watermark) = self.store.watermark(&flow.name).await?
         {
-            self.changes(&flow.feed, std::slice::from_ref(flow), &watermark, Light::Changes)
+            self.changes(&flow.feed, std::slice::from_ref(flow), &watermark, false)
                 .await?;
         }
         Ok(())
@@ -101,10 +103,12 @@ impl Engine {
             let step = walk.step().await?;
             self.voice.progress(&flow.name, "history", step.progress);
             let mut keep = self
-                .take(&flow.feed, std::slice::from_ref(flow), step.rows, Light::History)
+                .take(&flow.feed, std::slice::from_ref(flow), step.rows, false)
                 .await?;
-            keep.notes
-                .extend(step.notes.into_iter().map(|detail| self.unproven(flow, detail)));
+            for detail in step.notes {
+                let note = self.unproven(flow, detail);
+                keep.notes.push(note);
+            }
             if step.cursor.is_some() || step.done {
                 let mut covered = Coverage::default();
                 for (key, control) in &step.covered {
@@ -133,8 +137,9 @@ impl Engine {
         }
     }
 
-    /// The flow's watermark after a walk. A walk over part of the history says nothing of the rest, so it
-    /// moves only a flow that had none.
+    /// The flow's watermark after a walk. A walk to some time says nothing of what came later, and one over
+    /// part of the history nothing of what changed elsewhere: it moves only a flow that had none, and that
+    /// is not in the middle of its first pass.
     async fn handed_over(
         &self,
         flow: &Flow,
@@ -143,7 +148,9 @@ impl Engine {
     ) -> anyhow::Result<Option<crate::store::Settle>> {
         let Some(fixed) = fixed else { return Ok(None) };
         let watermark = match self.store.watermark(&flow.name).await? {
-            None => fixed,
+            None if range.is_all() => fixed,
+            None if range.until.is_none() && !self.store.is_under_way(&flow.name, super::pull::INITIAL).await? => fixed,
+            None => return Ok(None),
             Some(known) if range.is_all() => flow.source.later(known, fixed),
             Some(_) => return Ok(None),
         };
@@ -154,7 +161,8 @@ impl Engine {
         )))
     }
 
-    fn unproven(&self, flow: &Flow, detail: String) -> Note {
+    fn unproven(&mut self, flow: &Flow, detail: String) -> Note {
+        self.ledger(&flow.name).unproven += 1;
         tracing::warn!(flow = flow.name, "{detail}");
         Note {
             flow: flow.name.clone(),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use contract::{Encoded, Item, Value};
+use contract::{Item, Value};
 use jiff::Timestamp;
 
 use super::{Engine, Flow, passes};
@@ -15,11 +15,11 @@ impl Engine {
     /// trouble stops its own flow only.
     pub(super) async fn deliver_all(&mut self, close: bool) -> anyhow::Result<()> {
         for flow in self.flows.clone() {
-            while !self.is_stopped(&flow.name) {
+            while !self.is_target_down(&flow.name) {
                 match self.deliver(&flow, close).await {
                     Ok(true) => {}
                     Ok(false) => break,
-                    Err(error) => self.stop_flow(&flow, error).await?,
+                    Err(error) => self.stop_target(&flow, error).await?,
                 }
             }
         }
@@ -39,22 +39,35 @@ impl Engine {
             return Ok(false);
         }
         let ready = self.store.ready(&flow.name, most).await?;
-        if let Some((batch, encoded)) = self.freeze(flow, &ready).await? {
-            self.publish(flow, &batch, encoded).await?;
+        if let Some(batch) = self.freeze(flow, &ready).await? {
+            self.publish(flow, &batch).await?;
         }
         Ok(true)
     }
 
-    /// T3: settles which versions go into the next file, and its name.
-    async fn freeze(&mut self, flow: &Flow, ready: &[Ready]) -> anyhow::Result<Option<(Batch, Encoded)>> {
-        let items = items(ready)?;
-        let columns = flow.mapping.columns();
-        let encoded = flow.files.encode(columns, &items);
+    /// T3: settles which versions go into the next file, its name, and its bytes.
+    async fn freeze(&mut self, flow: &Flow, ready: &[Ready]) -> anyhow::Result<Option<Batch>> {
         let mut refused = Vec::new();
+        let mut candidates: Vec<(&Ready, Item)> = Vec::new();
+        for version in ready {
+            match item(version) {
+                Ok(item) => candidates.push((version, item)),
+                Err(reason) => refused.push((version.id, reason)),
+            }
+        }
+        // One file has one set of columns. After a change of the mapping older versions still have theirs.
+        let columns = candidates.first().map(|(_, item)| columns(item)).unwrap_or_default();
+        let same = candidates
+            .iter()
+            .take_while(|(_, item)| self::columns(item) == columns)
+            .count();
+        candidates.truncate(same);
+        let (versions, items): (Vec<&Ready>, Vec<Item>) = candidates.into_iter().unzip();
+        let encoded = flow.files.encode(Some(&columns), &items);
         let mut found = Vec::new();
         let mut going: Vec<(i64, Item)> = Vec::new();
         let mut there = self.found_rows_if(flow, ready).await?;
-        for ((version, item), written) in ready.iter().zip(items).zip(&encoded.items) {
+        for ((version, item), written) in versions.into_iter().zip(items).zip(&encoded.items) {
             match written {
                 Err(reason) => refused.push((version.id, reason.0.clone())),
                 Ok(rows) if version.doubt && super::found::takes_all(&mut there, rows) => {
@@ -64,11 +77,11 @@ impl Engine {
             }
         }
         let (versions, items): (Vec<i64>, Vec<Item>) = going.into_iter().unzip();
-        let whole = versions.len() == ready.len();
+        let whole = items.len() == encoded.items.len();
         let encoded = if whole {
             encoded
         } else {
-            flow.files.encode(columns, &items)
+            flow.files.encode(Some(&columns), &items)
         };
         let (number, opened) = self.next_number(flow).await?;
         let name = flow.files.name(opened, number);
@@ -81,13 +94,13 @@ impl Engine {
                 name: &name,
                 versions: &versions,
                 rows: encoded.rows,
-                bytes: encoded.bytes.len(),
+                content: &encoded.bytes,
                 refused: &refused,
                 found: &found,
             })
             .await?;
         self.ledger(&flow.name).known += found.len() as u64;
-        Ok(batch.map(|batch| (batch, encoded)))
+        Ok(batch)
     }
 
     /// The next batch number and opening time. Both only grow, so that names sort in order of writing.
@@ -97,40 +110,50 @@ impl Engine {
         Ok((number + 1, Timestamp::from_millisecond(opened)?))
     }
 
-    async fn publish(&mut self, flow: &Flow, batch: &Batch, encoded: Encoded) -> anyhow::Result<()> {
+    /// Brings a frozen or staged batch to its end. Once it is recorded that it was staged, it is never staged
+    /// again: a temporary file that is gone then means that it was published.
+    async fn publish(&mut self, flow: &Flow, batch: &Batch) -> anyhow::Result<()> {
         if self.dry {
             return self.show(flow, batch).await;
         }
+        let (content, records, rows) = self.store.content(batch.id).await?;
+        let place = flow.files.place();
+        if batch.state == BatchState::Frozen {
+            self.patiently(&batch.name, async || Ok(place.stage(&batch.name, &content).await?))
+                .await?;
+            self.store.staged(batch.id).await?;
+        }
+        self.patiently(&batch.name, async || Ok(place.publish(&batch.name).await.map(drop)?))
+            .await?;
+        self.store.published(batch.id).await?;
+        let ledger = self.ledger(&flow.name);
+        ledger.files += 1;
+        ledger.rows += rows;
+        ledger.sent += records;
+        Ok(())
+    }
+
+    /// Repeats what fails in a way that passes, for as long as this run waits.
+    async fn patiently(&self, file: &str, act: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<()> {
         let started = self.clock.monotonic();
         let mut pause = Duration::from_secs(1);
-        while let Err(error) = self.try_publish(flow, batch, &encoded).await {
+        while let Err(error) = act().await {
             let waited = self.clock.monotonic().saturating_sub(started);
             let patient = self.patience.endless || waited + pause <= self.patience.wait;
             if !passes(&error) || !patient {
                 return Err(error);
             }
-            tracing::warn!(file = batch.name, "{error:#}; trying again in {} s", pause.as_secs());
+            tracing::warn!(file, "{error:#}; trying again in {} s", pause.as_secs());
             self.clock.sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(60));
         }
-        let ledger = self.ledger(&flow.name);
-        ledger.files += 1;
-        ledger.rows += encoded.rows as u64;
-        ledger.sent += encoded.items.len() as u64;
         Ok(())
-    }
-
-    async fn try_publish(&self, flow: &Flow, batch: &Batch, encoded: &Encoded) -> anyhow::Result<()> {
-        let place = flow.files.place();
-        place.stage(&batch.name, &encoded.bytes).await?;
-        self.store.staged(batch.id).await?;
-        place.publish(&batch.name).await?;
-        self.store.published(batch.id).await
     }
 
     /// In a dry run on a scratch state: prints the rows and counts them as sent.
     async fn show(&mut self, flow: &Flow, batch: &Batch) -> anyhow::Result<()> {
-        for item in items(&self.store.of_batch(batch.id).await?)? {
+        for version in self.store.of_batch(batch.id).await? {
+            let item = item(&version).map_err(anyhow::Error::msg)?;
             for row in &item.rows {
                 self.voice.would_send(&flow.name, &batch.name, &row.to_json());
                 self.ledger(&flow.name).rows += 1;
@@ -144,36 +167,29 @@ impl Engine {
     /// Finishes the batches that an earlier run left in the middle.
     pub(super) async fn finish_batches(&mut self, flow: &Flow) -> anyhow::Result<()> {
         for batch in self.store.open_batches(&flow.target).await? {
-            if batch.flow != flow.name {
-                continue;
-            }
-            match batch.state {
-                BatchState::Staged if !self.dry => {
-                    flow.files.place().publish(&batch.name).await?;
-                    self.store.published(batch.id).await?;
-                }
-                BatchState::Frozen | BatchState::Staged => {
-                    let items = items(&self.store.of_batch(batch.id).await?)?;
-                    let encoded = flow.files.encode(flow.mapping.columns(), &items);
-                    self.publish(flow, &batch, encoded).await?;
-                }
+            if batch.flow == flow.name {
+                self.publish(flow, &batch).await?;
             }
         }
         Ok(())
     }
 }
 
-fn items(ready: &[Ready]) -> anyhow::Result<Vec<Item>> {
-    let item = |version: &Ready| match Value::parse(&version.body)? {
-        Value::List(rows) => Ok(Item {
+fn item(version: &Ready) -> Result<Item, String> {
+    match Value::parse_own(&version.body) {
+        Ok(Value::List(rows)) => Ok(Item {
             key: version.key.clone(),
             rows,
         }),
-        other => anyhow::bail!(
-            "record {}: the outbox holds {} instead of a list",
-            version.key.0,
-            other.kind()
-        ),
-    };
-    ready.iter().map(item).collect()
+        Ok(other) => Err(format!("the outbox holds {} instead of a list", other.kind())),
+        Err(error) => Err(format!("what the outbox holds cannot be read: {error}")),
+    }
+}
+
+/// The names of its first row's fields.
+fn columns(item: &Item) -> Vec<String> {
+    match item.rows.first() {
+        Some(Value::Map(fields)) => fields.names().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
 }

@@ -16,7 +16,7 @@ impl Engine {
     pub(super) async fn meet_targets(&mut self) -> anyhow::Result<()> {
         for flow in self.flows.clone() {
             if let Err(error) = self.meet(&flow).await {
-                self.stop_flow(&flow, error).await?;
+                self.stop_target(&flow, error).await?;
             }
         }
         Ok(())

@@ -66,6 +66,8 @@ pub struct Engine {
     pub patience: Patience,
     /// Targets that hold rows which the state does not account for.
     pub ahead: BTreeSet<String>,
+    /// Since when the flows count that start with what comes.
+    pub starts: BTreeMap<String, contract::Stamp>,
     /// What this run covered and sent, by flow.
     pub ledger: BTreeMap<String, Ledger>,
 }
@@ -93,7 +95,16 @@ pub struct Ledger {
     pub known: u64,
     pub flagged: u64,
     pub gone: u64,
-    pub error: Option<String>,
+    /// Parts of the history that did not add up to what the source counts.
+    pub unproven: u64,
+    pub source_error: Option<String>,
+    pub target_error: Option<String>,
+}
+
+impl Ledger {
+    pub fn errors(&self) -> impl Iterator<Item = &str> {
+        self.source_error.iter().chain(&self.target_error).map(String::as_str)
+    }
 }
 
 impl Engine {
@@ -118,6 +129,7 @@ impl Engine {
     pub(crate) async fn begin(&mut self) -> anyhow::Result<()> {
         self.store.forget_waits().await?;
         self.store.trim_journal().await?;
+        self.learn_starts().await?;
         for flow in self.flows.clone() {
             for failure in self
                 .store
@@ -157,11 +169,7 @@ impl Engine {
     async fn next_wait(&self) -> anyhow::Result<Option<Duration>> {
         let mut next: Option<i64> = None;
         for feed in self.feeds() {
-            if self
-                .flows
-                .iter()
-                .any(|flow| flow.feed == feed && self.is_stopped(&flow.name))
-            {
+            if self.is_feed_stopped(&feed) {
                 continue;
             }
             if let Some(at) = self.store.next_due(&feed).await? {
@@ -172,30 +180,59 @@ impl Engine {
         Ok(left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 
-    /// Ends the run for every flow of a feed. Errors of the state file end it for all, at once.
+    /// The source is in trouble: nothing more is read for the flows of this feed. What they have queued is
+    /// delivered all the same. Errors of the state file end the run for all, at once.
     async fn trouble(&mut self, feed: &str, error: anyhow::Error) -> anyhow::Result<()> {
-        let error = error.downcast::<contract::Error>()?;
+        let told = error.downcast::<contract::Error>()?.to_string();
         for flow in self.of_feed(feed) {
-            self.stop_flow(&flow, error.clone().into()).await?;
+            self.store.failed(&flow.name, &told).await?;
+            self.ledger(&flow.name).source_error.get_or_insert(told.clone());
         }
         Ok(())
     }
 
-    /// Ends the run for one flow: what it has queued waits for the next one.
-    pub(crate) async fn stop_flow(&mut self, flow: &Flow, error: anyhow::Error) -> anyhow::Result<()> {
+    /// The target is in trouble: what a flow has queued waits for the next run.
+    pub(crate) async fn stop_target(&mut self, flow: &Flow, error: anyhow::Error) -> anyhow::Result<()> {
         let told = error.downcast::<contract::Error>()?.to_string();
         self.store.failed(&flow.name, &told).await?;
-        self.ledger(&flow.name).error.get_or_insert(told);
+        self.ledger(&flow.name).target_error.get_or_insert(told);
         Ok(())
     }
 
-    /// A feed whose flows have all been stopped is left alone.
-    fn is_feed_stopped(&self, feed: &str) -> bool {
-        self.of_feed(feed).iter().all(|flow| self.is_stopped(&flow.name))
+    pub(crate) fn is_target_down(&self, flow: &str) -> bool {
+        self.ledger
+            .get(flow)
+            .is_some_and(|ledger| ledger.target_error.is_some())
     }
 
-    pub(crate) fn is_stopped(&self, flow: &str) -> bool {
-        self.ledger.get(flow).is_some_and(|ledger| ledger.error.is_some())
+    /// A feed whose source is in trouble is left alone.
+    pub(crate) fn is_feed_stopped(&self, feed: &str) -> bool {
+        let down = |flow: &Flow| {
+            self.ledger
+                .get(&flow.name)
+                .is_some_and(|ledger| ledger.source_error.is_some())
+        };
+        self.of_feed(feed).iter().any(down)
+    }
+
+    /// Learns since when flows count that start with what comes. One that never ran starts never, as yet.
+    pub(crate) async fn learn_starts(&mut self) -> anyhow::Result<()> {
+        for flow in self.flows.iter().chain(&self.neighbours).filter(|flow| flow.only_new) {
+            let start = match self.store.start(&flow.name).await? {
+                Some(cursor) => flow.source.stamp(&cursor),
+                None if self.store.watermark(&flow.name).await?.is_some() => None,
+                None => Some(contract::Stamp::MAX),
+            };
+            match start {
+                Some(start) => self.starts.insert(flow.name.clone(), start),
+                None => self.starts.remove(&flow.name),
+            };
+        }
+        Ok(())
+    }
+
+    pub(crate) fn start_of(&self, flow: &Flow) -> Option<contract::Stamp> {
+        self.starts.get(&flow.name).copied()
     }
 
     pub(crate) fn feeds(&self) -> Vec<String> {

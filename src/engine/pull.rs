@@ -2,12 +2,11 @@
 
 use contract::{Cursor, Step};
 
-use super::take::Light;
 use super::{Engine, Flow, Range};
 use crate::store::{Coverage, Settle, Store};
 
 /// The name of the walk that takes a flow's history before its first pass.
-const INITIAL: &str = "initial";
+pub(super) const INITIAL: &str = "initial";
 /// The name of the walk that takes the place of a pass which went too deep.
 const CATCH_UP: &str = "catch-up";
 
@@ -34,7 +33,7 @@ impl Engine {
             .reduce(|a, b| source.earlier(a, b));
         let Some(since) = since else { return Ok(()) };
         let flows: Vec<Flow> = live.into_iter().map(|(flow, _)| flow).collect();
-        self.changes(feed, &flows, &since, Light::Changes).await
+        self.changes(feed, &flows, &since, false).await
     }
 
     /// Gives a flow its first watermark.
@@ -42,7 +41,9 @@ impl Engine {
         let flows = std::slice::from_ref(flow);
         if flow.only_new {
             let now = flow.source.now().await?;
-            self.changes(&flow.feed, flows, &now, Light::Absorb).await?;
+            self.store.set_start(&flow.name, &now).await?;
+            self.learn_starts().await?;
+            self.changes(&flow.feed, flows, &now, true).await?;
             return Ok(self.store.watermark(&flow.name).await?.unwrap_or(now));
         }
         self.walk(flows, INITIAL, Range::default()).await?;
@@ -58,7 +59,7 @@ impl Engine {
         feed: &str,
         flows: &[Flow],
         since: &Cursor,
-        light: Light,
+        absorb: bool,
     ) -> anyhow::Result<()> {
         let Some(first) = flows.first() else { return Ok(()) };
         let (source, name) = (first.source.clone(), first.name.clone());
@@ -68,7 +69,7 @@ impl Engine {
             let step = pass.step().await?;
             self.voice.progress(&name, "changes", step.progress);
             let (done, too_deep) = (step.done, step.too_deep.clone());
-            self.keep_changes(feed, flows, step, light, requests).await?;
+            self.keep_changes(feed, flows, step, absorb, requests).await?;
             if let Some(watermark) = too_deep {
                 return self.catch_up(flows, &watermark).await;
             }
@@ -83,10 +84,10 @@ impl Engine {
         feed: &str,
         flows: &[Flow],
         step: Step,
-        light: Light,
+        absorb: bool,
         requests: u64,
     ) -> anyhow::Result<()> {
-        let mut keep = self.take(feed, flows, step.rows, light).await?;
+        let mut keep = self.take(feed, flows, step.rows, absorb).await?;
         if let Some(position) = step.cursor {
             let mut covered = Coverage {
                 requests: self.requests(feed).saturating_sub(requests),

@@ -1,12 +1,12 @@
 //! Reading records by their key: those whose list row says too little, and those that contradict what
 //! is known. A record that cannot be read is put off, then parked; the others do not wait for it.
 
-use contract::{Error, Fault, Malformed, Record, Row};
+use contract::{Error, Fault, Hash, Malformed, Record, Row, Stamp};
 use futures::StreamExt;
 
 use super::{Engine, Flow};
-use crate::decide::Known;
-use crate::store::{Keep, Note, Unread, Waiting, now};
+use crate::decide::{self, Known};
+use crate::store::{Keep, LinkRow, Note, Unread, Waiting, now};
 
 /// Readings under way at once; the connector's own limit is below this.
 const AT_ONCE: usize = 8;
@@ -15,6 +15,11 @@ const GROUP: usize = 64;
 const ATTEMPTS_MAX: u32 = 5;
 /// So many times in a row the source must say that a listed record does not exist.
 const MISSING_MAX: u32 = 3;
+/// How long to wait before a doubtful answer is asked for again, the first time and then; a copy of the
+/// store that lags behind should have caught up by then.
+const LATER_MS: [i64; 2] = [3_000, 20_000];
+/// A row hash that no row has.
+const NO_ROW: Hash = Hash(0);
 
 type Answer = (Waiting, Result<Option<Row>, Error>);
 
@@ -75,31 +80,35 @@ impl Engine {
             Ok(Record::Partial) => return self.park(waiting, "the source shows only part of this record", None, keep),
             Err(Malformed(reason)) => return self.park(waiting, &reason, None, keep),
         };
-        let mut decided = Vec::with_capacity(flows.len());
+        let mut links = Vec::with_capacity(flows.len());
+        let mut newest = waiting.stamp;
         for flow in flows {
             let link = self.links(flow, &[&waiting.key]).await?.remove(&waiting.key);
-            let older = link
-                .as_ref()
-                .is_some_and(|link| row.stamp.is_some() && row.stamp < link.link.stamp);
-            // A copy of the source that lags behind would turn the record back. Ask again before believing it.
-            if older && waiting.attempts < 2 {
-                let due_at = now() + 2_000 * i64::from(waiting.attempts + 1);
-                return self
-                    .store
-                    .put_off(waiting, due_at, false, "older than what is known")
-                    .await;
-            }
-            decided.push((flow, link, older));
+            newest = newest.max(link.as_ref().and_then(|link| link.link.stamp));
+            links.push(link);
         }
-        for (flow, link, older) in decided {
-            let mut flags = flags.clone();
-            if older {
-                flags.push("its time of change went back".to_owned());
+        let older = row.stamp.is_some() && row.stamp < newest;
+        // A copy of the source that lags behind would turn the record back. Ask again before believing it.
+        if older && waiting.attempts < 2 {
+            let due_at = now() + LATER_MS[usize::from(waiting.attempts > 0)];
+            let said = "older than what is known";
+            return self.store.put_off(waiting, due_at, false, said).await;
+        }
+        let mut flags = flags;
+        if older {
+            flags.push("its time of change went back".to_owned());
+        }
+        for (flow, link) in flows.iter().zip(&links) {
+            if self.is_before(flow, waiting, row.stamp, link.as_ref()) {
+                keep.links
+                    .push(decide::absorbed(&flow.name, &waiting.key, row.stamp, waiting.row_hash));
+                continue;
             }
             let known = Known {
                 key: &waiting.key,
                 stamp: row.stamp,
-                row_hash: waiting.row_hash,
+                // Of an old answer the list row is not understood yet: the next listing asks again.
+                row_hash: if older { NO_ROW } else { waiting.row_hash },
                 link: link.as_ref(),
                 target_ahead: self.ahead(flow),
             };
@@ -109,10 +118,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a flow that starts with what comes leaves this record alone.
+    fn is_before(&self, flow: &Flow, waiting: &Waiting, stamp: Option<Stamp>, link: Option<&LinkRow>) -> bool {
+        let start = self.start_of(flow);
+        match link {
+            None => decide::is_before(stamp, start),
+            Some(LinkRow { link, .. }) => {
+                start.is_some() && link.mapping == decide::ABSORBED && link.row_hash == waiting.row_hash
+            }
+        }
+    }
+
     /// Listed, and not there: deleted in between, most often. Believed after a few answers, and told.
     async fn take_missing(&mut self, flows: &[Flow], waiting: &Waiting, keep: &mut Keep) -> anyhow::Result<()> {
         if waiting.missing + 1 < MISSING_MAX {
-            let due_at = now() + 1_000 * i64::from(waiting.missing + 1);
+            let due_at = now() + LATER_MS[usize::from(waiting.missing > 0)];
             return self.store.put_off(waiting, due_at, true, "404").await;
         }
         for flow in flows {
@@ -124,8 +144,7 @@ impl Engine {
                 detail: "the source lists it and then says three times that it does not exist".to_owned(),
             });
         }
-        keep.read.push((waiting.feed.clone(), waiting.key.clone()));
-        Ok(())
+        self.store.gone(waiting).await
     }
 
     /// `Some`: the source as a whole is in trouble, so nothing is held against the record.
@@ -137,7 +156,21 @@ impl Engine {
         keep: &mut Keep,
     ) -> anyhow::Result<Option<Error>> {
         match error.fault {
-            Fault::Denied | Fault::Throttled { .. } => Ok(Some(error)),
+            Fault::Throttled { .. } => Ok(Some(error)),
+            Fault::Denied => {
+                let Some(first) = flows.first() else { return Ok(None) };
+                // Refused as a whole, or only this one?
+                if first.source.ping().await.is_err() {
+                    return Ok(Some(error));
+                }
+                self.park(
+                    waiting,
+                    "the source refuses to show this record",
+                    Some(error.to_string()),
+                    keep,
+                )?;
+                Ok(None)
+            }
             Fault::Rejected => {
                 self.park(
                     waiting,

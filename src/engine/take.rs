@@ -2,33 +2,22 @@
 
 use std::collections::HashMap;
 
-use contract::{Key, Record, Row, Value};
+use contract::{Hash, Key, Record, Row, Stamp, Value};
 
 use super::{Engine, Flow};
-use crate::decide::{self, Known, Look};
+use crate::decide::{self, Known, Light, Look};
 use crate::store::{Keep, LinkRow, Note, Ring, Unread, now};
-
-/// In what light rows are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Light {
-    /// What changed since the watermark.
-    Changes,
-    /// Everything there is.
-    History,
-    /// There before the flow began: remembered, not sent.
-    Absorb,
-}
 
 type Links = HashMap<Key, LinkRow>;
 
 impl Engine {
-    /// What is to be kept of a page of rows.
+    /// What is to be kept of a page of rows. `absorb`: these flows begin now, and this was there before them.
     pub(super) async fn take(
         &mut self,
         feed: &str,
         flows: &[Flow],
         rows: Vec<Row>,
-        light: Light,
+        absorb: bool,
     ) -> anyhow::Result<Keep> {
         let mut keep = Keep::default();
         let rows = newest_of_each(rows);
@@ -36,30 +25,33 @@ impl Engine {
             return Ok(keep);
         }
         let keys: Vec<&Key> = rows.iter().map(|row| &row.key).collect();
-        let mut links: Vec<Links> = Vec::with_capacity(flows.len());
+        let mut known: Vec<(Light, Links)> = Vec::with_capacity(flows.len());
         for flow in flows {
-            links.push(self.links(flow, &keys).await?);
+            let light = Light {
+                mapping: flow.mapping.print(),
+                start: self.start_of(flow),
+                absorb,
+            };
+            known.push((light, self.links(flow, &keys).await?));
         }
         let parked = self.store.parked_rows(feed, &keys).await?;
         for row in rows {
             if parked.get(&row.key) == Some(&row.hash) {
                 continue;
             }
-            let looks: Vec<Look> = flows
-                .iter()
-                .zip(&links)
-                .map(|(flow, links)| {
-                    decide::look(&row, links.get(&row.key), flow.mapping.print(), light == Light::History)
-                })
-                .collect();
+            let look = |(light, links): &(Light, Links)| decide::look(&row, links.get(&row.key), light);
+            let looks: Vec<Look> = known.iter().map(look).collect();
+            let of = |what: Look| (0..flows.len()).filter(|n| looks[*n] == what).collect::<Vec<usize>>();
+            for n in of(Look::Absorb) {
+                keep.links
+                    .push(decide::absorbed(&flows[n].name, &row.key, row.stamp, row.hash));
+            }
+            let evaluate = of(Look::Evaluate);
             if looks.contains(&Look::Reread) {
-                keep.ring.push(ring(feed, &row));
-            } else if light == Light::Absorb {
-                absorb(flows, &links, &row, &mut keep);
-            } else if looks.contains(&Look::Evaluate) {
-                let evaluate: Vec<usize> = (0..flows.len()).filter(|n| looks[*n] == Look::Evaluate).collect();
+                keep.ring.push(ring(feed, &row.key, row.stamp, row.hash));
+            } else if !evaluate.is_empty() {
                 let was_parked = parked.contains_key(&row.key);
-                self.take_row(feed, flows, &links, &evaluate, row, was_parked, &mut keep);
+                self.take_row(feed, flows, &known, &evaluate, row, was_parked, &mut keep);
             }
         }
         Ok(keep)
@@ -70,7 +62,7 @@ impl Engine {
         &mut self,
         feed: &str,
         flows: &[Flow],
-        links: &[Links],
+        known: &[(Light, Links)],
         evaluate: &[usize],
         row: Row,
         was_parked: bool,
@@ -82,12 +74,7 @@ impl Engine {
         } = row;
         match first.source.decode(body, false) {
             Ok(Record::Partial) => {
-                keep.ring.push(Ring {
-                    feed: feed.to_owned(),
-                    key,
-                    row_hash: hash,
-                    due_at: now(),
-                });
+                keep.ring.push(ring(feed, &key, stamp, hash));
             }
             Ok(Record::Whole { value, flags }) => {
                 if was_parked {
@@ -98,7 +85,7 @@ impl Engine {
                         key: &key,
                         stamp,
                         row_hash: hash,
-                        link: links[*n].get(&key),
+                        link: known[*n].1.get(&key),
                         target_ahead: self.ahead(&flows[*n]),
                     };
                     self.take_record(&flows[*n], &known, &value, &flags, keep);
@@ -151,27 +138,13 @@ impl Engine {
     }
 }
 
-fn ring(feed: &str, row: &Row) -> Ring {
+fn ring(feed: &str, key: &Key, stamp: Option<Stamp>, row_hash: Hash) -> Ring {
     Ring {
         feed: feed.to_owned(),
-        key: row.key.clone(),
-        row_hash: row.hash,
+        key: key.clone(),
+        row_hash,
+        stamp,
         due_at: now(),
-    }
-}
-
-fn absorb(flows: &[Flow], links: &[Links], row: &Row, keep: &mut Keep) {
-    for (flow, links) in flows.iter().zip(links) {
-        if !links.contains_key(&row.key) {
-            keep.links.push(crate::store::Link {
-                flow: flow.name.clone(),
-                key: row.key.clone(),
-                stamp: row.stamp,
-                row_hash: row.hash,
-                mapping: decide::ABSORBED,
-                want_hash: None,
-            });
-        }
     }
 }
 

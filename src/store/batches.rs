@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use anyhow::Context;
 use contract::{Hash, Stamp};
 use sqlx::{Connection, Row};
 use std::sync::atomic::Ordering;
@@ -33,7 +34,7 @@ pub struct NewBatch<'a> {
     /// Outbox rows in it, in order.
     pub versions: &'a [i64],
     pub rows: usize,
-    pub bytes: usize,
+    pub content: &'a [u8],
     /// Outbox rows that cannot be written down, and why.
     pub refused: &'a [(i64, String)],
     /// Outbox rows that a found file already holds, with the hashes of their rows.
@@ -47,6 +48,12 @@ impl Store {
         let frozen = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             for (id, reason) in new.refused {
+                sqlx::query(
+                    "DELETE FROM outbox WHERE state = 'parked' AND (flow, key) = (SELECT flow, key FROM outbox WHERE id = ?)",
+                )
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
                 sqlx::query(
                     "UPDATE outbox SET state = 'parked', attempts = attempts + 1, reason = ?2, at = ?3 WHERE id = ?1",
                 )
@@ -74,8 +81,8 @@ impl Store {
                 return Ok(None);
             }
             let id: i64 = sqlx::query_scalar(
-                "INSERT INTO batches (target, flow, number, name, state, records, rows, bytes, at) \
-                 VALUES (?, ?, ?, ?, 'frozen', ?, ?, ?, ?) RETURNING id",
+                "INSERT INTO batches (target, flow, number, name, state, records, rows, bytes, content, at) \
+                 VALUES (?, ?, ?, ?, 'frozen', ?, ?, ?, ?, ?) RETURNING id",
             )
             .bind(new.target)
             .bind(new.flow)
@@ -83,7 +90,8 @@ impl Store {
             .bind(new.name)
             .bind(i64::try_from(new.versions.len()).unwrap_or(i64::MAX))
             .bind(i64::try_from(new.rows).unwrap_or(i64::MAX))
-            .bind(i64::try_from(new.bytes).unwrap_or(i64::MAX))
+            .bind(i64::try_from(new.content.len()).unwrap_or(i64::MAX))
+            .bind(new.content)
             .bind(now())
             .fetch_one(&mut *transaction)
             .await?;
@@ -129,6 +137,22 @@ impl Store {
         Ok(rows.into_iter().map(batch).collect())
     }
 
+    /// The bytes of a batch, and how many records and rows they are.
+    pub async fn content(&self, batch: i64) -> anyhow::Result<(Vec<u8>, u64, u64)> {
+        let row = sqlx::query("SELECT content, records, rows FROM batches WHERE id = ?")
+            .bind(batch)
+            .fetch_one(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        let content: Option<Vec<u8>> = row.get(0);
+        let content = content.with_context(|| super::damaged(&self.path))?;
+        Ok((
+            content,
+            u64::try_from(row.get::<i64, _>(1))?,
+            u64::try_from(row.get::<i64, _>(2))?,
+        ))
+    }
+
     /// Must be durable before the rename: from then on a temporary file that is gone means published.
     pub async fn staged(&self, batch: i64) -> anyhow::Result<()> {
         sqlx::query("UPDATE batches SET state = 'staged' WHERE id = ?")
@@ -144,7 +168,7 @@ impl Store {
         let mut connection = self.writing().await?;
         let settled = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("UPDATE batches SET state = 'published', at = ? WHERE id = ?")
+            sqlx::query("UPDATE batches SET state = 'published', content = NULL, at = ? WHERE id = ?")
                 .bind(now())
                 .bind(batch)
                 .execute(&mut *transaction)

@@ -12,6 +12,7 @@ use sqlx::SqliteConnection;
 
 /// Freed when the disk is full, so that the write-ahead log can be put away.
 const BALLAST_BYTES: u64 = 1 << 20;
+const ONE_PAGE: u64 = 4096;
 
 /// Held while this process owns the state.
 #[derive(Debug)]
@@ -52,8 +53,22 @@ impl Care {
             }
         }
         let care = Care { file };
-        care.keep_ballast(path);
+        care.check_header(path)?;
         Ok(care)
+    }
+
+    /// Refuses another program's database before anything about it is changed. The id stands at byte 68 of
+    /// the header (SQLite file format, 1.3). A file of one page may be one of ours whose first start was cut off.
+    fn check_header(&self, path: &Path) -> anyhow::Result<()> {
+        let mut header = [0; 72];
+        let length = self.file.metadata().context("looking at the state file")?.len();
+        if length <= ONE_PAGE || self.file.read_exact_at(&mut header, 0).is_err() {
+            return Ok(());
+        }
+        let id: i64 = header[68..].iter().fold(0, |id, byte| id << 8 | i64::from(*byte));
+        let is_sqlite = header.starts_with(b"SQLite format 3\0");
+        anyhow::ensure!(id == super::APPLICATION_ID || !is_sqlite, "{}", super::foreign(path));
+        Ok(())
     }
 
     /// Compares the file with the seal of its last orderly end, and breaks the seal: from now on it changes.
@@ -118,7 +133,7 @@ impl Care {
         }
     }
 
-    fn keep_ballast(&self, path: &Path) {
+    pub(super) fn keep_ballast(&self, path: &Path) {
         let ballast = beside(path, "ballast");
         if ballast.metadata().is_ok_and(|file| file.len() == BALLAST_BYTES) {
             return;
@@ -131,16 +146,17 @@ impl Care {
     }
 }
 
-/// Checks an existing file before anything is written, and tells which generation it is.
-pub(super) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> anyhow::Result<Option<String>> {
-    let verdict: Result<Vec<String>, _> = sqlx::query_scalar("PRAGMA integrity_check(3)")
+/// Checks an existing file before anything is written, and tells which generation it is. What it fails
+/// with is damage, most often.
+pub(super) async fn inspect(connection: &mut SqliteConnection) -> anyhow::Result<Option<String>> {
+    let verdict: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(3)")
         .fetch_all(&mut *connection)
-        .await;
-    match verdict {
-        Ok(lines) if lines.iter().all(|line| line == "ok") => {}
-        Ok(lines) => anyhow::bail!("{}\nSQLite says: {}", super::damaged(path), lines.join("; ")),
-        Err(error) => return Err(anyhow::Error::from(error).context(super::damaged(path))),
-    }
+        .await?;
+    anyhow::ensure!(
+        verdict.iter().all(|line| line == "ok"),
+        "SQLite says: {}",
+        verdict.join("; ")
+    );
     let has_memory: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'memory'")
         .fetch_one(&mut *connection)
         .await?;

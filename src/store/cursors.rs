@@ -57,6 +57,41 @@ impl Store {
         Ok(position.flatten().map(Cursor))
     }
 
+    /// Where a flow began that starts with what comes.
+    pub async fn start(&self, flow: &str) -> anyhow::Result<Option<Cursor>> {
+        let position: Option<String> =
+            sqlx::query_scalar("SELECT position FROM cursors WHERE flow = ? AND run = 'start'")
+                .bind(flow)
+                .fetch_optional(&mut *self.locked().await)
+                .await
+                .map_err(|error| self.explain(error.into()))?;
+        Ok(position.map(Cursor))
+    }
+
+    /// Kept once: a first pass that was cut off does not begin later for it.
+    pub async fn set_start(&self, flow: &str, start: &Cursor) -> anyhow::Result<()> {
+        sqlx::query(
+            "INSERT INTO cursors (flow, run, position, done, started_at, changed_at) VALUES (?1, 'start', ?2, 1, ?3, ?3) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(flow)
+        .bind(&start.0)
+        .bind(now())
+        .execute(&mut *self.writing().await?)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
+    pub async fn forget_start(&self, flow: &str) -> anyhow::Result<()> {
+        sqlx::query("DELETE FROM cursors WHERE flow = ? AND run = 'start'")
+            .bind(flow)
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
     pub fn live(flow: &str, position: Cursor, covered: Coverage) -> Settle {
         Settle {
             flow: flow.to_owned(),

@@ -65,9 +65,13 @@ impl Store {
                     .bind(failure.id / 2)
                     .bind(at)
             }
-            (Place::Deliver, Some(_)) => {
-                sqlx::query("UPDATE outbox SET state = 'ready' WHERE id = ?1 AND state = 'parked'").bind(failure.id / 2)
-            }
+            // A newer version that waits already overtakes it.
+            (Place::Deliver, Some(_)) => sqlx::query(
+                "UPDATE OR REPLACE outbox SET state = 'ready' WHERE id = ?1 AND state = 'parked' \
+                 AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.flow = outbox.flow AND o.key = outbox.key \
+                 AND o.state = 'ready')",
+            )
+            .bind(failure.id / 2),
             (Place::Deliver, None) => sqlx::query(
                 "INSERT INTO inbox (feed, key, row_hash, due_at, since, at) VALUES (?1, ?2, 0, ?3, ?3, ?3) \
                  ON CONFLICT DO UPDATE SET due_at = ?3, parked = NULL, attempts = 0",

@@ -12,6 +12,7 @@ pub struct Waiting {
     pub feed: String,
     pub key: Key,
     pub row_hash: Hash,
+    pub stamp: Option<Stamp>,
     pub attempts: u32,
     /// How often the source said in a row that it has no such record.
     pub missing: u32,
@@ -36,7 +37,7 @@ impl Store {
     /// Records of a feed that are due to be read, those that waited longest first.
     pub async fn due(&self, feed: &str, limit: usize) -> anyhow::Result<Vec<Waiting>> {
         let rows = sqlx::query(
-            "SELECT key, row_hash, attempts, missing FROM inbox \
+            "SELECT key, row_hash, attempts, missing, stamp FROM inbox \
              WHERE feed = ? AND parked IS NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?",
         )
         .bind(feed)
@@ -51,6 +52,7 @@ impl Store {
             row_hash: Hash(row.get(1)),
             attempts: row.get::<u32, _>(2),
             missing: row.get::<u32, _>(3),
+            stamp: row.get(4),
         };
         Ok(rows.into_iter().map(waiting).collect())
     }
@@ -78,6 +80,19 @@ impl Store {
         .execute(&mut *self.writing().await?)
         .await
         .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
+    /// Keeps a record in mind that the source lists and does not have. Not a failure: it is not asked for
+    /// again until its row changes.
+    pub async fn gone(&self, waiting: &Waiting) -> anyhow::Result<()> {
+        sqlx::query("UPDATE inbox SET parked = 'gone', discarded = 1, at = ?3 WHERE feed = ?1 AND key = ?2")
+            .bind(&waiting.feed)
+            .bind(&waiting.key.0)
+            .bind(now())
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
         Ok(())
     }
 

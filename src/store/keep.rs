@@ -54,6 +54,8 @@ pub struct Want {
     /// The mapped rows as a JSON list.
     pub body: String,
     pub hash: Hash,
+    /// What was last decided to be sent before it.
+    pub before: Option<Hash>,
     pub doubt: bool,
 }
 
@@ -71,6 +73,7 @@ pub struct Ring {
     pub feed: String,
     pub key: Key,
     pub row_hash: Hash,
+    pub stamp: Option<Stamp>,
     pub due_at: Stamp,
 }
 
@@ -203,30 +206,44 @@ async fn clear(connection: &mut SqliteConnection, cleared: &[(String, Key)]) -> 
     Ok(())
 }
 
-/// A waiting version gives way to the newer one; one that is being sent is left alone.
+/// A waiting version gives way to the newer one; one that is being sent is left alone. Where the record
+/// is back at what was sent last, nothing needs to be sent. A parked version is overtaken.
 async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp) -> sqlx::Result<()> {
     for chunk in wants.chunks(CHUNK) {
         let mut query: QueryBuilder<Sqlite> =
-            QueryBuilder::new("INSERT INTO outbox (flow, key, body, hash, doubt, state, at) ");
+            QueryBuilder::new("INSERT INTO outbox (flow, key, body, hash, before, doubt, state, at) ");
         query.push_values(chunk, |mut row, want| {
             row.push_bind(&want.flow)
                 .push_bind(&want.key.0)
                 .push_bind(&want.body)
                 .push_bind(want.hash.0)
+                .push_bind(want.before.map(|hash| hash.0))
                 .push_bind(want.doubt)
                 .push_bind("ready")
                 .push_bind(at);
         });
         query.push(
-            " ON CONFLICT (flow, key) WHERE state <> 'sending' DO UPDATE SET body = excluded.body, hash = excluded.hash, \
-             doubt = outbox.doubt OR excluded.doubt, state = 'ready', attempts = 0, reason = NULL, answer = NULL, \
-             discarded = 0, at = excluded.at",
+            " ON CONFLICT (flow, key) WHERE state = 'ready' DO UPDATE SET body = excluded.body, hash = excluded.hash, \
+             doubt = outbox.doubt OR excluded.doubt, attempts = 0, at = excluded.at",
         );
         query
             .build()
             .persistent(chunk.len() == CHUNK)
             .execute(&mut *connection)
             .await?;
+    }
+    if !wants.is_empty() {
+        sqlx::query("DELETE FROM outbox WHERE state = 'ready' AND hash = before AND at = ?")
+            .bind(at)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "DELETE FROM outbox WHERE state = 'parked' AND EXISTS (SELECT 1 FROM outbox o \
+             WHERE o.flow = outbox.flow AND o.key = outbox.key AND o.state = 'ready' AND o.at = ?)",
+        )
+        .bind(at)
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }
@@ -235,7 +252,7 @@ async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: St
     for parked in parked {
         sqlx::query(
             "INSERT INTO outbox (flow, key, body, hash, state, attempts, reason, at) VALUES (?1, ?2, '', 0, 'parked', 1, ?3, ?4) \
-             ON CONFLICT (flow, key) WHERE state <> 'sending' DO UPDATE SET body = '', hash = 0, state = 'parked', \
+             ON CONFLICT (flow, key) WHERE state = 'parked' DO UPDATE SET body = '', hash = 0, \
              attempts = outbox.attempts + 1, reason = ?3, answer = NULL, discarded = 0, at = ?4",
         )
         .bind(&parked.flow)
@@ -252,17 +269,18 @@ async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: St
 async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp) -> sqlx::Result<()> {
     for chunk in rings.chunks(CHUNK) {
         let mut query: QueryBuilder<Sqlite> =
-            QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, due_at, since, at) ");
+            QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, stamp, due_at, since, at) ");
         query.push_values(chunk, |mut row, ring| {
             row.push_bind(&ring.feed)
                 .push_bind(&ring.key.0)
                 .push_bind(ring.row_hash.0)
+                .push_bind(ring.stamp)
                 .push_bind(ring.due_at)
                 .push_bind(at)
                 .push_bind(at);
         });
         query.push(
-            " ON CONFLICT (feed, key) DO UPDATE SET row_hash = excluded.row_hash, due_at = excluded.due_at, attempts = 0, \
+            " ON CONFLICT (feed, key) DO UPDATE SET row_hash = excluded.row_hash, stamp = excluded.stamp, due_at = excluded.due_at, attempts = 0, \
              missing = 0, parked = NULL, answer = NULL, discarded = 0, at = excluded.at \
              WHERE inbox.row_hash <> excluded.row_hash",
         );

@@ -39,6 +39,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 pub struct Store {
     connection: Mutex<SqliteConnection>,
     care: Option<care::Care>,
+    /// Of a dry run: the folder with its copy, gone with it.
+    scratch: Option<tempfile::TempDir>,
     path: PathBuf,
     /// Counts how often this state met a target that was ahead of it.
     epoch: AtomicI64,
@@ -49,35 +51,47 @@ impl Store {
     pub async fn open(path: &Path) -> anyhow::Result<Store> {
         let care = care::Care::take(path)?;
         let existed = path.metadata().is_ok_and(|file| file.len() > 0);
-        let mut connection = connect(path, false).await.with_context(|| cannot_use(path))?;
-        check_version(&mut connection).await?;
-        let generation = if existed {
-            care::inspect(&mut connection, path).await?
-        } else {
-            None
-        };
-        care.verify(path, generation)?;
-        check_owner(&mut connection, path).await?;
-        MIGRATIONS
-            .run(&mut connection)
-            .await
-            .map_err(|error| migration_error(path, error))?;
-        sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
-            .execute(&mut connection)
-            .await?;
-        let epoch = memory_of(&mut connection, "", "epoch")
-            .await?
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
+        let (connection, epoch) = Store::ready_connection(path, &care, existed).await?;
         if !existed {
             tracing::info!(path = %path.display(), "made a new state file");
         }
         Ok(Store {
             connection: Mutex::new(connection),
             care: Some(care),
+            scratch: None,
             path: path.to_owned(),
             epoch: AtomicI64::new(epoch),
         })
+    }
+
+    async fn ready_connection(
+        path: &Path,
+        care: &care::Care,
+        existed: bool,
+    ) -> anyhow::Result<(SqliteConnection, i64)> {
+        let told = |error: anyhow::Error, doing: &str| explain(path, Some(care), error, doing);
+        let opened = connect(path, false).await;
+        let mut connection = opened.map_err(|error| told(error.into(), &cannot_use(path)))?;
+        check_version(&mut connection).await?;
+        let generation = if existed {
+            let inspected = care::inspect(&mut connection).await;
+            inspected.map_err(|error| told(error, &damaged(path)))?
+        } else {
+            None
+        };
+        care.verify(path, generation)?;
+        check_owner(&mut connection, path).await?;
+        // Before there are tables: a start that is killed half-way must know its own file again.
+        let marked = sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")));
+        let marked = marked.execute(&mut connection).await;
+        marked.map_err(|error| told(error.into(), &cannot_use(path)))?;
+        care.keep_ballast(path);
+        let migrated = MIGRATIONS.run(&mut connection).await;
+        migrated.map_err(|error| migration_error(path, care, error))?;
+        let epoch = memory_of(&mut connection, "", "epoch");
+        let epoch = epoch.await.map_err(|error| told(error, &cannot_use(path)))?;
+        let epoch = epoch.and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok((connection, epoch))
     }
 
     /// Opens the state for looking at it, beside whoever writes it. `None` when there is none yet.
@@ -85,18 +99,20 @@ impl Store {
         if !path.exists() {
             return Ok(None);
         }
-        let mut connection = connect(path, true).await.with_context(|| cannot_use(path))?;
+        let told = |error: sqlx::Error| explain(path, None, error.into(), &cannot_use(path));
+        let mut connection = connect(path, true).await.map_err(told)?;
         check_owner(&mut connection, path).await?;
         let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'journal'")
             .fetch_one(&mut connection)
             .await
-            .with_context(|| cannot_use(path))?;
+            .map_err(told)?;
         if tables == 0 {
             return Ok(None);
         }
         Ok(Some(Store {
             connection: Mutex::new(connection),
             care: None,
+            scratch: None,
             path: path.to_owned(),
             epoch: AtomicI64::new(0),
         }))
@@ -105,31 +121,42 @@ impl Store {
     /// A copy that a dry run may scribble on: the state as it is, in memory.
     pub async fn scratch(path: &Path) -> anyhow::Result<Store> {
         let folder = tempfile::tempdir().context("making a folder for the dry run's copy of the state")?;
-        let copy = folder.keep().join("scratch.db");
+        let copy = folder.path().join("scratch.db");
         if let Some(store) = Store::look(path).await? {
             sqlx::query("VACUUM INTO ?")
                 .bind(copy.to_string_lossy().as_ref())
                 .execute(&mut *store.locked().await)
                 .await?;
         }
-        Store::open(&copy).await
+        let mut store = Store::open(&copy).await?;
+        store.scratch = Some(folder);
+        Ok(store)
     }
 
     /// Writes everything into the one file and seals it. Without this, the next start recovers.
     pub async fn close(self) -> anyhow::Result<()> {
         let Store {
-            connection, care, path, ..
+            connection,
+            care,
+            scratch: _scratch,
+            path,
+            ..
         } = self;
         let mut connection = connection.into_inner();
         let Some(care) = care else {
             return Ok(connection.close().await?);
         };
         let generation = format!("{:016x}", fastrand::u64(..));
-        put_memory(&mut connection, "", "generation", &generation).await?;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut connection)
-            .await?;
-        connection.close().await?;
+        let closed = async {
+            put_memory(&mut connection, "", "generation", &generation).await?;
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(&mut connection)
+                .await?;
+            connection.close().await
+        };
+        let doing = format!("closing the state file {}", path.display());
+        let closed = closed.await;
+        closed.map_err(|error| explain(&path, Some(&care), error.into(), &doing))?;
         care.seal(&path, &generation)
     }
 
@@ -154,13 +181,15 @@ impl Store {
     }
 
     pub async fn memory(&self, owner: &str, name: &str) -> anyhow::Result<Option<String>> {
-        memory_of(&mut *self.locked().await, owner, name).await
+        let memory = memory_of(&mut *self.locked().await, owner, name).await;
+        memory.map_err(|error| self.explain(error))
     }
 
     pub async fn memories(&self) -> anyhow::Result<Vec<(String, String, String)>> {
         let rows = sqlx::query_as("SELECT owner, name, value FROM memory")
             .fetch_all(&mut *self.locked().await)
-            .await?;
+            .await
+            .map_err(|error| self.explain(error.into()))?;
         Ok(rows)
     }
 
@@ -171,28 +200,42 @@ impl Store {
             .map_err(|error| self.explain(error.into()))
     }
 
-    /// Tells what a person can do about an error of the state file.
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        let text = format!("{error:#}");
-        let path = self.path.display();
-        if text.contains("database or disk is full") || text.contains("code: 13") {
-            if let Some(care) = &self.care {
-                care.give_way(&self.path);
-            }
-            return error.context(format!(
-                "the disk with the state file {path} is full; nothing that was recorded is lost: free some space and run it again"
-            ));
-        }
-        if text.contains("readonly") {
-            return error.context(format!(
-                "the state file {path} cannot be written; check its owner and mode"
-            ));
-        }
-        if text.contains("malformed") || text.contains("not a database") {
-            return error.context(damaged(&self.path));
-        }
-        error.context(format!("using the state file {path}"))
+        let doing = format!("using the state file {}", self.path.display());
+        explain(&self.path, self.care.as_ref(), error, &doing)
     }
+}
+
+/// Tells what a person can do about an error of the state file, or else what was being done.
+fn explain(path: &Path, care: Option<&care::Care>, error: anyhow::Error, doing: &str) -> anyhow::Error {
+    let text = format!("{error:#}");
+    let says = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
+    let shown = path.display();
+    // 4874: no room for the file that SQLite's processes share.
+    if says(&["database or disk is full", "(code: 13)", "(code: 4874)"]) {
+        if let Some(care) = care {
+            care.give_way(path);
+        }
+        return error.context(format!(
+            "the disk with the state file {shown} is full; nothing that was recorded is lost: free some space and run it again"
+        ));
+    }
+    if says(&["readonly"]) {
+        return error.context(format!(
+            "the state file {shown} cannot be written; check its owner and mode"
+        ));
+    }
+    if says(&["malformed", "not a database"]) {
+        return error.context(damaged(path));
+    }
+    error.context(doing.to_owned())
+}
+
+fn foreign(path: &Path) -> String {
+    format!(
+        "{} is a SQLite file of some other program; set state.path to another place",
+        path.display()
+    )
 }
 
 fn cannot_use(path: &Path) -> String {
@@ -251,23 +294,24 @@ async fn check_owner(connection: &mut SqliteConnection, path: &Path) -> anyhow::
             .await
             .map_err(|error| anyhow::Error::from(error).context(damaged(path)))?;
     let (tables, id): (i64, i64) = (row.get(0), row.get(1));
-    anyhow::ensure!(
-        tables == 0 || id == APPLICATION_ID,
-        "{} is a SQLite file of some other program; set state.path to another place",
-        path.display()
-    );
+    anyhow::ensure!(tables == 0 || id == APPLICATION_ID, "{}", foreign(path));
     Ok(())
 }
 
-fn migration_error(path: &Path, error: sqlx::migrate::MigrateError) -> anyhow::Error {
-    let message = match &error {
-        sqlx::migrate::MigrateError::VersionMissing(_) | sqlx::migrate::MigrateError::VersionTooNew(..) => format!(
-            "the state file {} was written by a newer selorax-sync; use that version, nothing was changed",
-            path.display()
+fn migration_error(path: &Path, care: &care::Care, error: sqlx::migrate::MigrateError) -> anyhow::Error {
+    use sqlx::migrate::MigrateError::{VersionMissing, VersionTooNew};
+    let shown = path.display();
+    match &error {
+        VersionMissing(_) | VersionTooNew(..) => anyhow::Error::from(error).context(format!(
+            "the state file {shown} was written by a newer selorax-sync; use that version, nothing was changed"
+        )),
+        _ => explain(
+            path,
+            Some(care),
+            error.into(),
+            &format!("bringing the state file {shown} up to date"),
         ),
-        _ => format!("bringing the state file {} up to date", path.display()),
-    };
-    anyhow::Error::from(error).context(message)
+    }
 }
 
 async fn memory_of(connection: &mut SqliteConnection, owner: &str, name: &str) -> anyhow::Result<Option<String>> {

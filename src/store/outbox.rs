@@ -38,7 +38,7 @@ impl Store {
         self.checked(rows)
     }
 
-    /// The versions of a batch, in the order of its file.
+    /// The versions of a batch, in the order of its file; for a dry run, which shows them.
     pub async fn of_batch(&self, batch: i64) -> anyhow::Result<Vec<Ready>> {
         let rows = sqlx::query("SELECT id, key, body, doubt, hash FROM outbox WHERE batch = ? ORDER BY id")
             .bind(batch)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::support::{Desk, Outcome, Setup, Shop};
 
 /// Everything that changes a disk.
-const CALLS: &str = "fdatasync,fsync,pwrite64,write,renameat2,rename,unlink,unlinkat,ftruncate,openat";
+const CALLS: &str = "fsync,pwrite64,write,renameat2,rename,unlink,unlinkat,ftruncate,openat";
 /// Places at which the work is cut, over all kinds.
 const POINTS: usize = 64;
 
@@ -56,7 +56,7 @@ fn scenario(shop: &Shop) -> Vec<(String, usize)> {
     desk.strace(CALLS, None, &["--backfill"]).ends(0);
     desk.check(shop);
     let counts = counted(&desk.traced());
-    for call in ["fdatasync", "pwrite64", "renameat2", "unlink"] {
+    for call in ["fsync", "pwrite64", "renameat2", "unlink"] {
         assert!(counts.contains_key(call), "the work makes no {call}: {counts:?}");
     }
     points(&counts)
@@ -74,7 +74,7 @@ fn sy_02_a_kill_at_every_kind_of_call_loses_and_doubles_nothing() {
         struck += usize::from(outcome.signal == Some(9));
         // Every other time the recovery is killed too.
         if n % 2 == 1 {
-            desk.strace("fdatasync", Some("fdatasync:signal=SIGKILL:when=3"), &["--backfill"]);
+            desk.strace("fsync", Some("fsync:signal=SIGKILL:when=3"), &["--backfill"]);
         }
         desk.run(&["--backfill"]).ends(0);
         let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.check(&shop)));
@@ -95,11 +95,10 @@ fn sy_04_sy_22_a_call_that_fails_once_stops_the_run_or_nothing_and_the_next_run_
     let mut struck = 0;
     let mut tried = 0;
     for (call, error) in [
-        ("fdatasync", "EIO"),
+        ("fsync", "EIO"),
         ("pwrite64", "EIO"),
         ("pwrite64", "ENOSPC"),
         ("pwrite64", "EROFS"),
-        ("fsync", "EIO"),
         ("renameat2", "EIO"),
         ("write", "ENOSPC"),
     ] {
@@ -125,6 +124,9 @@ fn judge(outcome: &Outcome, inject: &str) {
     match outcome.code {
         Some(0) => {}
         Some(1) => assert!(outcome.err.contains("error: "), "{inject}: {}", outcome.err),
-        _ => panic!("{inject}: ended with {:?}, {:?}: {}", outcome.code, outcome.signal, outcome.err),
+        _ => panic!(
+            "{inject}: ended with {:?}, {:?}: {}",
+            outcome.code, outcome.signal, outcome.err
+        ),
     }
 }

@@ -43,8 +43,12 @@ fn starts_anew(desk: &Desk, shop: &Shop) {
 }
 
 fn files_of_state(desk: &Desk) -> Vec<(String, Vec<u8>)> {
-    let names = names(&desk.path(".")).into_iter().filter(|name| name.starts_with("state.db"));
-    names.map(|name| (name.clone(), std::fs::read(desk.path(&name)).unwrap())).collect()
+    let names = names(&desk.path("."))
+        .into_iter()
+        .filter(|name| name.starts_with("state.db"));
+    names
+        .map(|name| (name.clone(), std::fs::read(desk.path(&name)).unwrap()))
+        .collect()
 }
 
 fn put_back(desk: &Desk, files: &[(String, Vec<u8>)]) {
@@ -94,7 +98,10 @@ fn sy_07_flipped_bytes_in_a_closed_state_file_are_found_or_harmless() {
             starts_anew(&desk, &shop);
         }
     }
-    assert!(refused * 10 >= SEEDS * 9, "only {refused} of {SEEDS} damages were noticed");
+    assert!(
+        refused * 10 >= SEEDS * 9,
+        "only {refused} of {SEEDS} damages were noticed"
+    );
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn goes_on(desk: &Desk, shop: &Shop) {
     shop.world().advance(Duration::from_secs(3600));
     let changed = shop.some_ids(7);
     for id in &changed {
-        shop.world().update_order(*id, |order| order.note = Some("after the restore".to_owned()));
+        shop.world()
+            .update_order(*id, |order| order.note = Some("after the restore".to_owned()));
     }
     desk.run(&["--backfill"]).ends(0);
     desk.check(shop);

@@ -26,7 +26,9 @@ fn slow_shop() -> (Shop, u64) {
 
 #[track_caller]
 fn stops(run: Running) {
-    run.wait().ends(1).says(&["was moved, replaced or deleted", "put it back"]);
+    run.wait()
+        .ends(1)
+        .says(&["was moved, replaced or deleted", "put it back"]);
 }
 
 #[test]
@@ -38,10 +40,18 @@ fn sy_06_a_state_file_that_is_moved_away_stops_the_run_and_is_not_made_anew() {
     assert!(!desk.state().exists(), "a fresh state file was made silently");
     assert!(shop.world().fired(slow) > 0);
     for name in ["-wal", "-shm"] {
-        std::fs::rename(desk.path(&format!("state.db{name}")), desk.path(&format!("elsewhere.db{name}"))).unwrap_or(());
+        std::fs::rename(
+            desk.path(&format!("state.db{name}")),
+            desk.path(&format!("elsewhere.db{name}")),
+        )
+        .unwrap_or(());
     }
     for name in ["", "-wal", "-shm"] {
-        std::fs::rename(desk.path(&format!("elsewhere.db{name}")), desk.path(&format!("state.db{name}"))).unwrap_or(());
+        std::fs::rename(
+            desk.path(&format!("elsewhere.db{name}")),
+            desk.path(&format!("state.db{name}")),
+        )
+        .unwrap_or(());
     }
     shop.world().clear_faults();
     desk.run(&["--backfill"]).ends(0);
@@ -65,8 +75,6 @@ fn sy_06_a_state_file_that_is_deleted_stops_the_run_and_nothing_is_lost_or_doubl
 fn sy_06_a_state_file_that_is_replaced_stops_the_run() {
     let (shop, slow) = slow_shop();
     let (desk, run) = under_way(&shop);
-    let other = Desk::new(&Shop::of(3));
-    other.run(&["--once"]);
     let copy = desk.path("other.db");
     std::fs::copy(desk.state(), &copy).unwrap();
     std::fs::rename(&copy, desk.state()).unwrap();
@@ -85,8 +93,13 @@ fn sy_06_a_state_file_that_may_not_be_written_is_refused() {
     let nobody = |args: &[&str]| {
         let own = desk.command(args);
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(own.get_program()).args(own.get_args());
-        command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(own.get_program())
+            .args(own.get_args());
+        command
+            .env_clear()
+            .envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.current_dir(desk.path("."));
         desk.launch(command).wait()
     };

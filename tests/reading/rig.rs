@@ -424,6 +424,12 @@ impl Rig {
         self.look().await.watermark(FLOW).await.unwrap()
     }
 
+    /// Versions that wait for their file.
+    pub(super) async fn queued(&self) -> usize {
+        let queue = self.look().await.queue(FLOW, "store.orders").await.unwrap();
+        usize::try_from(queue.queued).unwrap()
+    }
+
     pub(super) async fn failures(&self) -> Vec<Failure> {
         self.look().await.failures().await.unwrap()
     }
