@@ -3,8 +3,11 @@
 
 mod broken;
 mod denied;
+mod large;
 mod late;
 mod odd;
 mod pages;
 mod pauses;
 mod rig;
+mod secure;
+mod words;

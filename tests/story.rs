@@ -42,7 +42,7 @@ fn until_quiet(desk: &Desk) {
     }
 }
 
-fn tell(shop: &Shop, rule: fn(Fault) -> Rule, nth: u64, nth_429: u64, moves_max: usize) {
+fn tell(shop: &Shop, faults: &[(u64, &'static str)], moves_max: usize) {
     let world = shop.world();
     let desk = Desk::new(shop);
     // One page's edge lies within these 250: they are the newest changes.
@@ -51,11 +51,9 @@ fn tell(shop: &Shop, rule: fn(Fault) -> Rule, nth: u64, nth_429: u64, moves_max:
         moves_max,
         ..Movement::default()
     });
-    let mut faults = stumble(shop, rule, nth, nth_429);
-    faults.extend(stumble(shop, Rule::list, 9, 17));
     desk.run(&["--backfill"]).ends(0);
     assert_eq!(world.moves_left(), 0, "the shop did not move as much as was meant");
-    all_struck(shop, &faults);
+    all_struck(shop, faults);
     world.clear_faults();
     until_quiet(&desk);
     desk.check(shop);
@@ -77,7 +75,7 @@ fn tell(shop: &Shop, rule: fn(Fault) -> Rule, nth: u64, nth_429: u64, moves_max:
 #[test]
 fn a3_api_10_13_14_15_16_history_of_20000_orders_while_they_move_and_the_platform_stumbles() {
     let shop = Shop::of(20_000);
-    tell(&shop, Rule::list, 70, 70, 240);
+    tell(&shop, &stumble(&shop, Rule::list, 70, 70), 240);
 }
 
 #[test]
@@ -86,5 +84,5 @@ fn a3_api_14_orders_whose_lines_are_in_the_detail_only() {
         rows: RowShape::Bare,
         ..options(2_000)
     });
-    tell(&shop, Rule::detail, 70, 400, 30);
+    tell(&shop, &stumble(&shop, Rule::detail, 70, 400), 30);
 }

@@ -7,7 +7,7 @@ mod disk;
 mod run;
 mod shop;
 
-pub(crate) use check::{Version, complaints, names, rows};
+pub(crate) use check::{complaints, names, rows};
 pub(crate) use desk::{Desk, Setup};
 pub(crate) use disk::Mount;
 pub(crate) use run::{Outcome, Running};

@@ -196,12 +196,18 @@ impl Peer {
             body: Vec::new(),
             too_large: false,
         };
-        while let Some(chunk) = response.chunk().await.map_err(fault)? {
-            if answer.body.len() + chunk.len() > BODY_MAX {
-                answer.too_large = true;
-                break;
-            }
-            answer.body.extend_from_slice(&chunk);
+        // Parts are put together at the end: what is too large is let go at once, and never copied to grow.
+        let (mut parts, mut length) = (Vec::new(), 0);
+        answer.too_large = response.content_length().is_some_and(|told| told > BODY_MAX as u64);
+        while !answer.too_large
+            && let Some(part) = response.chunk().await.map_err(fault)?
+        {
+            length += part.len();
+            answer.too_large = length > BODY_MAX;
+            parts.push(part);
+        }
+        if !answer.too_large {
+            answer.body = parts.concat();
         }
         Ok(answer)
     }

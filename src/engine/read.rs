@@ -11,7 +11,7 @@ use crate::store::{Keep, LinkRow, Note, Unread, Waiting, now};
 /// Readings under way at once; the connector's own limit is below this.
 const AT_ONCE: usize = 8;
 /// Rows taken from the inbox, and kept in one transaction, at a time.
-const GROUP: usize = 64;
+const GROUP: usize = 16;
 const ATTEMPTS_MAX: u32 = 5;
 /// So many times in a row the source must say that a listed record does not exist.
 const MISSING_MAX: u32 = 3;
@@ -43,12 +43,13 @@ impl Engine {
                     (waiting, answer)
                 }
             });
-            let mut answers = futures::stream::iter(readings)
+            // All of the group before any is kept: a reading that stands still in the middle may hold a turn at
+            // the source or at the state file, which keeping an answer needs too.
+            let answers: Vec<Answer> = futures::stream::iter(readings)
                 .buffer_unordered(AT_ONCE)
-                .ready_chunks(GROUP);
-            while let Some(group) = answers.next().await {
-                self.keep_answers(feed, &flows, group).await?;
-            }
+                .collect()
+                .await;
+            self.keep_answers(feed, &flows, answers).await?;
         }
     }
 

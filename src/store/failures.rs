@@ -73,12 +73,15 @@ impl Store {
             )
             .bind(failure.id / 2),
             (Place::Deliver, None) => sqlx::query(
-                "INSERT INTO inbox (feed, key, row_hash, due_at, since, at) VALUES (?1, ?2, 0, ?3, ?3, ?3) \
+                // With the row that led to it, or the next pass would take that row for news.
+                "INSERT INTO inbox (feed, key, row_hash, due_at, since, at) VALUES (?1, ?2, \
+                 coalesce((SELECT row_hash FROM links WHERE flow = ?4 AND key = ?2), 0), ?3, ?3, ?3) \
                  ON CONFLICT DO UPDATE SET due_at = ?3, parked = NULL, attempts = 0",
             )
             .bind(feed)
             .bind(&failure.key)
-            .bind(at),
+            .bind(at)
+            .bind(&failure.place),
         };
         query
             .execute(&mut *connection)

@@ -70,8 +70,8 @@ fn sy_02_a_kill_at_every_kind_of_call_loses_and_doubles_nothing() {
     for (n, (call, k)) in points.iter().enumerate() {
         let desk = desk(&shop);
         let inject = format!("{call}:signal=SIGKILL:when={k}");
-        let outcome = desk.strace(call, Some(&inject), &["--backfill"]);
-        struck += usize::from(outcome.signal == Some(9));
+        desk.strace(call, Some(&inject), &["--backfill"]);
+        struck += usize::from(desk.traced().contains("killed by SIGKILL"));
         // Every other time the recovery is killed too.
         if n % 2 == 1 {
             desk.strace("fsync", Some("fsync:signal=SIGKILL:when=3"), &["--backfill"]);
@@ -100,7 +100,6 @@ fn sy_04_sy_22_a_call_that_fails_once_stops_the_run_or_nothing_and_the_next_run_
         ("pwrite64", "ENOSPC"),
         ("pwrite64", "EROFS"),
         ("renameat2", "EIO"),
-        ("write", "ENOSPC"),
     ] {
         let count = counts.get(call).copied().unwrap_or(0);
         assert!(count > 0, "the work makes no {call}");

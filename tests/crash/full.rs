@@ -39,9 +39,10 @@ fn sy_04_a_disk_that_fills_up_between_two_runs() {
     let desk = Desk::with(&shop, setup);
     let disk = Mount::tmpfs(&desk.path("disk"), DISK_KIB);
     desk.run(&["--once"]).ends(0);
-    for (n, leave_kib) in [0, 8, 64].into_iter().enumerate() {
+    for leave_kib in [0, 8, 64] {
         disk.fill(leave_kib * 1024);
-        shop.world().insert_orders(100 * (n + 1));
+        shop.world().advance(std::time::Duration::from_secs(3600));
+        shop.world().insert_orders(150);
         let outcome = desk.run(&["--once"]);
         if outcome.code != Some(0) {
             outcome.ends(1).says(&["full", "free some space"]);

@@ -1,160 +1,29 @@
 //! What these tests run on: a sandbox store on loopback, a clock that stands still until somebody sleeps,
 //! and a config over both in a folder of its own.
 
+mod clock;
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use contract::{Clock, Connector, Cursor, Error, Key, Memory, Pass, Progress, Row, Seams, Source, Stamp};
-use sandbox::{FIXED_START_MS, Options, Order, Sandbox, World};
+use contract::{Connector, Cursor, Error, Key, Pass, Progress, Row, Seams, Source, Stamp};
+use sandbox::{Options, Sandbox, World};
 use selorax_sync::config::{self, Config, Mode};
 use selorax_sync::engine::{Engine, Flow, Ledger, Patience, Range, Voice};
 use selorax_sync::store::{Failure, Store};
 use tempfile::TempDir;
+
+pub(super) use clock::{Notebook, TestClock};
+pub(super) use seen::{Log, expected, most_within, times};
 
 /// The one flow of the config.
 pub(super) const FLOW: &str = "orders";
 
 /// Longer than any test waits, in virtual time.
 pub(super) const LONG: Duration = Duration::from_secs(30 * 86_400);
-
-/// Time that passes only while somebody sleeps, and then at once. The world's clock goes along.
-#[derive(Debug)]
-pub(super) struct TestClock {
-    world: Mutex<Option<Linked>>,
-    state: Mutex<Turns>,
-    /// How far this machine's clock is ahead of the store's.
-    ahead_ms: i64,
-    /// Time passes only when no request is on its way, so that the store sees each at the time it was sent.
-    exact: bool,
-}
-
-struct Linked(Arc<World>);
-
-impl std::fmt::Debug for Linked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a world")
-    }
-}
-
-#[derive(Debug, Default)]
-struct Turns {
-    now: Duration,
-    sleeping: BTreeSet<(Duration, u64)>,
-    slept: u64,
-}
-
-/// Takes a sleeper off the list, also when its future is dropped.
-struct Turn<'c>(&'c TestClock, (Duration, u64));
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().unwrap().sleeping.remove(&self.1);
-    }
-}
-
-impl TestClock {
-    pub(super) fn new(ahead_ms: i64, exact: bool) -> Arc<TestClock> {
-        Arc::new(TestClock {
-            world: Mutex::default(),
-            state: Mutex::default(),
-            ahead_ms,
-            exact,
-        })
-    }
-
-    /// Until a moment goes by in which the world is asked nothing.
-    async fn calm(&self) {
-        let asked = || {
-            let world = self.world.lock().unwrap();
-            world
-                .as_ref()
-                .map(|Linked(world)| (world.request_count(), world.connections()))
-        };
-        loop {
-            let before = asked();
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            if asked() == before {
-                return;
-            }
-        }
-    }
-
-    pub(super) fn link(&self, world: &Arc<World>) {
-        *self.world.lock().unwrap() = Some(Linked(world.clone()));
-    }
-
-    pub(super) fn advance(&self, by: Duration) {
-        let to = self.monotonic() + by;
-        self.reach(to);
-    }
-
-    fn reach(&self, to: Duration) {
-        let now = {
-            let mut state = self.state.lock().unwrap();
-            state.now = state.now.max(to);
-            state.now
-        };
-        if let Some(Linked(world)) = &*self.world.lock().unwrap() {
-            world.set_clock(FIXED_START_MS + i64::try_from(now.as_millis()).unwrap());
-        }
-    }
-
-    /// Waits, without passing time itself, until others have slept this far.
-    pub(super) async fn reached(&self, to: Duration) {
-        while self.monotonic() < to {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-#[async_trait]
-impl Clock for TestClock {
-    fn now(&self) -> Stamp {
-        FIXED_START_MS + self.ahead_ms + i64::try_from(self.monotonic().as_millis()).unwrap()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.state.lock().unwrap().now
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let turn = {
-            let mut state = self.state.lock().unwrap();
-            state.slept += 1;
-            let turn = (state.now.saturating_add(duration), state.slept);
-            state.sleeping.insert(turn);
-            Turn(self, turn)
-        };
-        loop {
-            if self.exact {
-                self.calm().await;
-            }
-            tokio::task::yield_now().await;
-            if self.state.lock().unwrap().sleeping.first() == Some(&turn.1) {
-                self.reach(turn.1.0);
-                return;
-            }
-        }
-    }
-}
-
-/// A connector's memory that outlives it, as the state file does.
-#[derive(Debug, Default)]
-pub(super) struct Notebook(Mutex<BTreeMap<String, String>>);
-
-#[async_trait]
-impl Memory for Notebook {
-    fn get(&self, name: &str) -> Option<String> {
-        self.0.lock().unwrap().get(name).cloned()
-    }
-
-    async fn put(&self, name: &str, value: String) {
-        self.0.lock().unwrap().insert(name.to_owned(), value);
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Quiet(pub(super) Mutex<Vec<String>>);
@@ -381,6 +250,7 @@ impl Rig {
                 endless,
             },
             ahead: BTreeSet::new(),
+            starts: Default::default(),
             ledger: BTreeMap::new(),
         }
     }
@@ -402,10 +272,8 @@ impl Rig {
     async fn end(engine: Engine) -> Run {
         let ledger = engine.ledger.get(FLOW).cloned().unwrap_or_default();
         engine.finish().await.unwrap();
-        Run {
-            error: ledger.error.clone(),
-            ledger,
-        }
+        let error = ledger.errors().next().map(str::to_owned);
+        Run { error, ledger }
     }
 
     /// Changes every order, one a second, so that no two share a stamp.
@@ -443,7 +311,7 @@ impl Rig {
 
     /// All rows of all files, oldest file first.
     pub(super) fn rows(&self) -> Vec<BTreeMap<String, String>> {
-        rows(&self.folder.path().join("out"))
+        seen::rows(&self.folder.path().join("out"))
     }
 
     /// The last row of each order: what the other side believes now.
@@ -481,97 +349,4 @@ impl Rig {
             String::from_utf8(output.stderr).unwrap(),
         )
     }
-}
-
-fn rows(folder: &Path) -> Vec<BTreeMap<String, String>> {
-    let Ok(listing) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut paths: Vec<PathBuf> = listing.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|end| end == "csv"));
-    paths.sort();
-    let mut all = Vec::new();
-    for path in paths {
-        let mut reader = csv::Reader::from_path(path).unwrap();
-        all.extend(reader.deserialize().map(|row| row.unwrap()));
-    }
-    all
-}
-
-/// An order as its row in a file should be.
-pub(super) fn expected(order: &Order) -> BTreeMap<String, String> {
-    let total = order.grand_total();
-    let skus: Vec<&str> = order
-        .lines
-        .iter()
-        .map(|line| line.sku.as_deref().unwrap_or("").trim())
-        .collect();
-    let fields = [
-        ("id", order.id.to_string()),
-        ("number", order.serial.clone().unwrap_or_default()),
-        ("status", order.status.clone()),
-        ("total", format!("{}.{:02}", total / 100, total % 100)),
-        (
-            "updated_at",
-            format!("{:.3}", jiff::Timestamp::from_millisecond(order.updated_ms).unwrap()),
-        ),
-        ("lines", order.lines.len().to_string()),
-        ("skus", skus.join("|")),
-        ("note", order.note.clone().unwrap_or_default()),
-    ];
-    fields.map(|(name, value)| (name.to_owned(), value)).into()
-}
-
-/// What was logged while it lives, on this thread.
-pub(super) struct Log {
-    text: Arc<Mutex<Vec<u8>>>,
-    _guard: tracing::subscriber::DefaultGuard,
-}
-
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    pub(super) fn start() -> Log {
-        let text: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let sink = text.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::INFO)
-            .with_ansi(false)
-            .with_writer(move || Sink(sink.clone()))
-            .finish();
-        Log {
-            text,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
-    }
-
-    pub(super) fn text(&self) -> String {
-        String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
-    }
-}
-
-/// Times at which the store was asked, in milliseconds of virtual time.
-pub(super) fn times(world: &World) -> Vec<i64> {
-    world
-        .requests()
-        .iter()
-        .map(|request| request.at_ms - FIXED_START_MS)
-        .collect()
-}
-
-/// The most requests within any window that is open at its end.
-pub(super) fn most_within(times: &[i64], window_ms: i64) -> usize {
-    let starting = |n: usize| times[n..].iter().take_while(|at| **at < times[n] + window_ms).count();
-    (0..times.len()).map(starting).max().unwrap_or(0)
 }

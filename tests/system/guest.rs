@@ -6,9 +6,9 @@ use sandbox::{Fault, Rule};
 
 use crate::support::{Desk, Mount, Setup, Shop, names};
 
-fn slow_shop() -> Shop {
+fn slow_shop(ms: u64) -> Shop {
     let shop = Shop::of(1_500);
-    shop.world().fault(Rule::list(Fault::Delay { ms: 150 }));
+    shop.world().fault(Rule::list(Fault::Delay { ms }));
     shop
 }
 
@@ -21,50 +21,43 @@ fn by(desk: &Desk, state: &str) -> String {
     desk.path("other.yaml").to_string_lossy().into_owned()
 }
 
-#[track_caller]
-fn is_refused(desk: &Desk, config: &str) {
-    let outcome = desk.run(&["--once", "--config", config]);
-    assert!(outcome.took < Duration::from_secs(4), "took {:?}", outcome.took);
-    outcome.ends(1).says(&["in use by another selorax-sync"]);
-}
-
 #[test]
 fn sy_08_a_second_process_on_one_state_is_refused_by_whatever_path_it_comes() {
-    let shop = slow_shop();
+    let shop = slow_shop(900);
     let desk = Desk::new(&shop);
     let mut run = desk.start(&["--backfill"]);
     run.until("the first request", || shop.world().request_count() > 0);
-    let mine = desk.path("sync.yaml").to_string_lossy().into_owned();
-    let second = desk.command(&["--once"]);
-    let outcome = desk.launch(second).wait();
+    let outcome = desk.run(&["--once"]);
     assert!(outcome.took < Duration::from_secs(4), "took {:?}", outcome.took);
     outcome.ends(1).says(&["in use by another selorax-sync", "state.db"]);
-    assert!(std::path::Path::new(&mine).exists());
 
+    let other = |config: &str| {
+        let own = desk.command(&[]);
+        let mut command = std::process::Command::new(own.get_program());
+        command.args(["--config", config, "--once"]).env_clear();
+        command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        desk.launch(command)
+            .wait()
+            .ends(1)
+            .says(&["in use by another selorax-sync"]);
+    };
     std::os::unix::fs::symlink(desk.state(), desk.path("link.db")).unwrap();
-    let config = by(&desk, "./link.db");
-    let mut linked = std::process::Command::new(env!("CARGO_BIN_EXE_selorax-sync"));
-    let own = desk.command(&[]);
-    linked.args(["--config", &config, "--once"]).env_clear();
-    linked.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    desk.launch(linked).wait().ends(1).says(&["in use by another selorax-sync"]);
+    other(&by(&desk, "./link.db"));
 
     let mount = Mount::bind(&desk.path("."), &desk.path("bound"));
-    let config = by(&desk, "./bound/state.db");
-    let mut bound = std::process::Command::new(env!("CARGO_BIN_EXE_selorax-sync"));
-    bound.args(["--config", &config, "--once"]).env_clear();
-    bound.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    desk.launch(bound).wait().ends(1).says(&["in use by another selorax-sync"]);
+    other(&by(&desk, "./bound/state.db"));
     drop(mount);
     std::fs::remove_dir(desk.path("bound")).unwrap();
 
+    assert!(!run.has_ended(), "the first run was over, so nothing was shown");
+    shop.world().clear_faults();
     run.wait().ends(0);
     desk.check(&shop);
 }
 
 #[test]
 fn sy_09_a_signal_ends_a_run_quickly_and_the_same_command_goes_on() {
-    let shop = slow_shop();
+    let shop = slow_shop(150);
     let desk = Desk::with(
         &shop,
         Setup {
@@ -79,7 +72,11 @@ fn sy_09_a_signal_ends_a_run_quickly_and_the_same_command_goes_on() {
         run.signal(name);
         let sent = std::time::Instant::now();
         let outcome = run.wait();
-        assert!(sent.elapsed() < Duration::from_secs(10), "{name} took {:?}", sent.elapsed());
+        assert!(
+            sent.elapsed() < Duration::from_secs(10),
+            "{name} took {:?}",
+            sent.elapsed()
+        );
         assert_eq!(outcome.signal, None, "{name}: {}", outcome.err);
         assert!(outcome.err.contains("the same command goes on"), "{}", outcome.err);
     }
@@ -89,7 +86,7 @@ fn sy_09_a_signal_ends_a_run_quickly_and_the_same_command_goes_on() {
 
 #[test]
 fn sy_09_two_signals_at_once_do_no_harm() {
-    let shop = slow_shop();
+    let shop = slow_shop(150);
     let desk = Desk::new(&shop);
     let mut run = desk.start(&["--once"]);
     run.until("the first request", || shop.world().request_count() > 0);
@@ -111,8 +108,15 @@ fn sy_10_a_config_with_many_mistakes_names_them_all_and_touches_nothing() {
     desk.write("sync.yaml", mistakes);
     for command in [&["--once"][..], &["--backfill"], &["check"], &["status"]] {
         let outcome = desk.run(command).ends(2);
-        for place in [":1:10:", ":2:1:", ":6:13:", ":9:15:", ":12:11:", ":15:11:", ":19:1:", ":23:11:", ":25:5:", ":26:14:", ":30:15:", ":31:16:"] {
-            assert!(outcome.err.contains(place), "{command:?}: {place} is not in {}", outcome.err);
+        for place in [
+            ":1:10:", ":2:1:", ":6:13:", ":9:15:", ":12:11:", ":15:11:", ":19:1:", ":23:11:", ":25:5:", ":26:14:",
+            ":30:15:", ":31:16:",
+        ] {
+            assert!(
+                outcome.err.contains(place),
+                "{command:?}: {place} is not in {}",
+                outcome.err
+            );
         }
     }
     assert_eq!(std::fs::read(desk.state()).unwrap(), state);

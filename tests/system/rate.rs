@@ -25,7 +25,10 @@ fn within_the_rate(shop: &Shop, least: usize) {
     for ms in [100, 250, 500, 1_000, 2_000, 4_000] {
         let most = RATE * ms / 1000 + BURST;
         let found = busiest(&requests, Duration::from_millis(u64::try_from(ms).unwrap()));
-        assert!(found <= most, "{found} requests within {ms} ms, where {most} are allowed");
+        assert!(
+            found <= most,
+            "{found} requests within {ms} ms, where {most} are allowed"
+        );
     }
 }
 

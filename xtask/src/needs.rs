@@ -7,9 +7,13 @@ use std::process::Command;
 use crate::stage;
 
 /// A program, and the Debian package that it comes in.
-const NEEDS: [(&str, &str); 2] = [
-    // The order of writes, syncs and renames is read from the system calls.
+const NEEDS: [(&str, &str); 5] = [
+    // System calls are counted, made to fail, and cut off by a kill.
     ("strace", "strace"),
+    // A process is run as another user, on a small disk of its own, and sent signals.
+    ("setpriv", "util-linux"),
+    ("mount", "mount"),
+    ("kill", "procps"),
     // The unit files are checked by the tool that reads them.
     ("systemd-analyze", "systemd"),
 ];
