@@ -20,7 +20,7 @@ pub struct Dialect {
     pub line_ending: LineEnding,
     /// The first row holds the column names.
     pub header: bool,
-    /// Cells are written without the protection of [`formula`].
+    /// Cells are written without the protection of `formula`.
     pub raw_cells: bool,
     pub quote: Quote,
 }

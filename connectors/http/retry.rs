@@ -69,9 +69,9 @@ impl Peer {
         let wait_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         // One line when it starts, one more when it has become serious; the rest is for -v.
         if tried == 1 || tried == 6 {
-            tracing::warn!(wait_ms, tried, "{error}; trying again");
+            tracing::warn!(wait_ms, tried, "{}: {}; trying again", error.doing, error.answer);
         } else {
-            tracing::debug!(wait_ms, tried, "{error}; trying again");
+            tracing::debug!(wait_ms, tried, "{}: {}; trying again", error.doing, error.answer);
         }
     }
 }

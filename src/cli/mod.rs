@@ -18,6 +18,7 @@ mod sandbox;
 mod setup;
 mod status;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -232,6 +233,7 @@ fn start_log(common: &Common) {
     let filter = tracing_subscriber::EnvFilter::new(level);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second start in one process, as tests do, keeps the first one's settings.
     let started = match common.log_format {
