@@ -1,6 +1,8 @@
 //! Reading records by their key: those whose list row says too little, and those that contradict what
 //! is known. A record that cannot be read is put off, then parked; the others do not wait for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use contract::{Error, Fault, Hash, Malformed, Record, Row, Stamp};
 use futures::StreamExt;
 
@@ -36,19 +38,28 @@ impl Engine {
             if due.is_empty() {
                 return Ok(());
             }
+            let refused = AtomicBool::new(false);
             let readings = due.into_iter().map(|waiting| {
-                let source = source.clone();
+                let (source, refused) = (&source, &refused);
                 async move {
+                    // Whoever was refused speaks for those that have not asked yet; they are still due.
+                    if refused.load(Ordering::Relaxed) {
+                        return None;
+                    }
                     let answer = source.read(&waiting.key).await;
-                    (waiting, answer)
+                    if matches!(&answer, Err(error) if error.fault == Fault::Denied) {
+                        refused.store(true, Ordering::Relaxed);
+                    }
+                    Some((waiting, answer))
                 }
             });
             // All of the group before any is kept: a reading that stands still in the middle may hold a turn at
             // the source or at the state file, which keeping an answer needs too.
-            let answers: Vec<Answer> = futures::stream::iter(readings)
+            let answers: Vec<Option<Answer>> = futures::stream::iter(readings)
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
+            let answers = answers.into_iter().flatten().collect();
             self.keep_answers(feed, &flows, answers).await?;
         }
     }
@@ -56,11 +67,17 @@ impl Engine {
     async fn keep_answers(&mut self, feed: &str, flows: &[Flow], answers: Vec<Answer>) -> anyhow::Result<()> {
         let mut keep = Keep::default();
         let mut stopped = None;
+        let mut health = None;
         for (waiting, answer) in answers {
             match answer {
                 Ok(Some(row)) => self.take_answer(feed, flows, &waiting, row, &mut keep).await?,
                 Ok(None) => self.take_missing(flows, &waiting, &mut keep).await?,
-                Err(error) => stopped = self.take_error(flows, &waiting, error, &mut keep).await?.or(stopped),
+                Err(error) => {
+                    stopped = self
+                        .take_error(flows, &waiting, error, &mut health, &mut keep)
+                        .await?
+                        .or(stopped)
+                }
             }
         }
         self.store.keep(&keep).await?;
@@ -154,14 +171,14 @@ impl Engine {
         flows: &[Flow],
         waiting: &Waiting,
         error: Error,
+        health: &mut Option<Result<(), Error>>,
         keep: &mut Keep,
     ) -> anyhow::Result<Option<Error>> {
         match error.fault {
             Fault::Throttled { .. } => Ok(Some(error)),
             Fault::Denied => {
-                let Some(first) = flows.first() else { return Ok(None) };
                 // Refused as a whole, or only this one?
-                if first.source.ping().await.is_err() {
+                if ask_once(flows, health).await.is_err() {
                     return Ok(Some(error));
                 }
                 self.park(
@@ -187,8 +204,7 @@ impl Engine {
                 Ok(None)
             }
             Fault::Transient { .. } => {
-                let Some(first) = flows.first() else { return Ok(None) };
-                if let Err(down) = first.source.ping().await {
+                if let Err(down) = ask_once(flows, health).await {
                     return Ok(Some(down));
                 }
                 let reason = format!("reading it failed {ATTEMPTS_MAX} times although the source answers otherwise");
@@ -209,4 +225,14 @@ impl Engine {
         });
         Ok(())
     }
+}
+
+/// Asks the source how it is, once for a group of answers.
+async fn ask_once(flows: &[Flow], health: &mut Option<Result<(), Error>>) -> Result<(), Error> {
+    if health.is_none()
+        && let Some(flow) = flows.first()
+    {
+        *health = Some(flow.source.ping().await);
+    }
+    health.clone().unwrap_or(Ok(()))
 }
