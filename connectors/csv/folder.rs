@@ -47,10 +47,13 @@ impl Place for Folder {
         self.run(move |disk| disk.publish(&name)).await
     }
 
-    async fn clean(&self, known: &(dyn for<'a> Fn(&'a str) -> bool + Sync)) -> Result<(), Error> {
-        let mut leftovers = self.run(Disk::staged).await?;
-        leftovers.retain(|name| !known(name));
-        self.run(move |disk| disk.discard(&leftovers)).await
+    async fn staged(&self) -> Result<Vec<String>, Error> {
+        self.run(Disk::staged).await
+    }
+
+    async fn discard(&self, names: &[String]) -> Result<(), Error> {
+        let names = names.to_vec();
+        self.run(move |disk| disk.discard(&names)).await
     }
 
     async fn list(&self) -> Result<Vec<String>, Error> {

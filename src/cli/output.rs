@@ -31,10 +31,10 @@ pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64
     outln!("  requests {}", grouped(requests));
     let verb = if dry { "would send" } else { "sent" };
     outln!(
-        "  {verb:<8} {} records ({} rows) in {} files",
-        grouped(ledger.sent),
-        grouped(ledger.rows),
-        grouped(ledger.files)
+        "  {verb:<8} {} ({}) in {}",
+        counted(ledger.sent, "record"),
+        counted(ledger.rows, "row"),
+        counted(ledger.files, "file")
     );
     if ledger.known > 0 {
         outln!(
@@ -81,6 +81,12 @@ fn told(covered: &Coverage) -> String {
         covered.control,
         covered.ids
     )
+}
+
+/// `1 file`, `2,000 files`.
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(number))
 }
 
 pub(super) fn grouped(number: u64) -> String {

@@ -40,8 +40,7 @@ impl Engine {
             }
         }
         self.finish_batches(flow).await?;
-        let known = self.store.batch_names(&flow.target).await?;
-        place.clean(&|name| known.contains(name)).await?;
+        self.clear_staged(flow).await?;
         unknown.sort();
         if unknown.is_empty() {
             return Ok(());
@@ -65,6 +64,23 @@ impl Engine {
             self.store.found(&flow.target, &name, number, &rows).await?;
         }
         self.ahead.insert(flow.target.clone());
+        Ok(())
+    }
+
+    /// With all batches finished, no temporary file of ours should be left. One of an unknown name was never
+    /// recorded as staged, so its versions go out under a name to come. One of a finished batch contradicts
+    /// that it is gone: the folder was another one then, such as an empty mount point, so it is published now.
+    async fn clear_staged(&self, flow: &Flow) -> anyhow::Result<()> {
+        let place = flow.files.place();
+        let known = self.store.batch_names(&flow.target).await?;
+        let (done, mut unknown): (Vec<String>, Vec<String>) =
+            place.staged().await?.into_iter().partition(|name| known.contains(name));
+        unknown.retain(|name| flow.files.number_of(name).is_some());
+        place.discard(&unknown).await?;
+        for name in done {
+            tracing::warn!(file = name, "was taken for published and is not; it is published now");
+            place.publish(&name).await?;
+        }
         Ok(())
     }
 

@@ -166,8 +166,10 @@ pub trait Place: Send + Sync {
     /// Renames the staged file to `name`. Only called when it is recorded that it was staged:
     /// so where the temporary file is gone, it was published before.
     async fn publish(&self, name: &str) -> Result<Published, Error>;
-    /// Removes temporary files of names that `known` does not know.
-    async fn clean(&self, known: &(dyn for<'a> Fn(&'a str) -> bool + Sync)) -> Result<(), Error>;
+    /// The final names whose temporary files lie there, finished or not.
+    async fn staged(&self) -> Result<Vec<String>, Error>;
+    /// Removes the temporary files of these final names.
+    async fn discard(&self, names: &[String]) -> Result<(), Error>;
     /// The file names in the folder, temporary ones left out.
     async fn list(&self) -> Result<Vec<String>, Error>;
     async fn read(&self, name: &str) -> Result<Vec<u8>, Error>;
