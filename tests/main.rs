@@ -4,6 +4,7 @@
 mod crash;
 mod house;
 mod reading;
+mod regress;
 mod story;
 mod support;
 mod system;
