@@ -3,20 +3,17 @@
 //! distinct orders as the store counted before and after; else it is listed again, in smaller pieces:
 //! what fits on one page cannot shift. A window that never adds up is said to be so.
 
-use std::collections::{BTreeSet, HashMap};
-
 use async_trait::async_trait;
-use contract::{Cursor, Error, Fault, Key, Pass, Progress, Stamp, Step, Value, Window};
-use rust_decimal::Decimal;
+use contract::{Cursor, Error, Fault, Pass, Progress, Stamp, Step, Value, Window};
 
 use super::api::Listed;
 use super::list::List;
+use super::listing::{Listing, Union, Verdict};
 use super::orders::{Ask, Orders, PAGE_MAX, too_large};
 use super::read;
 
 /// A window with more rows than this is cut before it is listed: ten pages.
 const ROWS_MAX: u64 = 10 * PAGE_MAX;
-const LISTINGS_MAX: u32 = 8;
 const SECOND_MS: i64 = 1000;
 const SORT: &str = "created_at:asc";
 
@@ -32,31 +29,13 @@ pub(super) struct History {
     unbounded: bool,
     limit: u64,
     listing: Listing,
-    /// The union of this window's listings: control amount and creation time by key.
-    found: HashMap<Key, (Option<Decimal>, Option<Stamp>)>,
-    listings: u32,
-    /// What the store counted in the listings that the union is made of.
-    counted: Option<u64>,
+    union: Union,
     seen: u64,
     total: Option<u64>,
     /// The count that made the last window be cut, and how often cutting did not change it.
     stuck: (u64, u32),
     /// The store's counts do not depend on the window: they prove nothing and cut nothing.
     countless: bool,
-}
-
-/// One go over one window.
-#[derive(Default)]
-struct Listing {
-    page: u64,
-    keys: BTreeSet<Key>,
-    rows: u64,
-    first_total: Option<u64>,
-    last_total: Option<u64>,
-    grew: bool,
-    last_keys: BTreeSet<Key>,
-    /// How many pages in a row were the same as the one before.
-    repeated: u32,
 }
 
 impl History {
@@ -72,9 +51,7 @@ impl History {
             unbounded: false,
             limit: PAGE_MAX,
             listing: Listing::default(),
-            found: HashMap::new(),
-            listings: 0,
-            counted: None,
+            union: Union::default(),
             seen: 0,
             total: None,
             stuck: (0, 0),
@@ -152,7 +129,7 @@ impl History {
                 what,
             ));
         }
-        let mut stamps = list.rows.iter().filter_map(created);
+        let mut stamps = list.rows.iter().filter_map(read::created);
         match (stamps.next(), list.rows.is_empty()) {
             (Some(stamp), _) => Ok(Some((stamp, list.total))),
             (None, true) => Ok(None),
@@ -216,85 +193,38 @@ impl History {
 
     fn outside(&self, at: Stamp, list: &List) -> bool {
         let (since, until) = self.window(at);
-        let mut stamps = list.rows.iter().filter_map(created);
+        let mut stamps = list.rows.iter().filter_map(read::created);
         !self.unbounded && stamps.any(|stamp| stamp < since - SECOND_MS || stamp > until + SECOND_MS)
     }
 
-    /// A page that keeps coming back would never let the listing end.
-    fn check_repeats(&mut self, list: &List) -> Result<(), Error> {
-        let listing = &mut self.listing;
-        let keys = list.keys();
-        let same = !list.rows.is_empty() && keys == listing.last_keys;
-        listing.repeated = if same { listing.repeated + 1 } else { 0 };
-        listing.last_keys = keys;
-        if listing.repeated < 2 && listing.page < 10_000 {
-            return Ok(());
-        }
-        let what = format!("page {} is the same as the one before, again and again", listing.page);
-        Err(
-            Error::new(Fault::Transient { reached: false }, "walking the orders' history", what)
-                .hint("the walk was given up at this window; run it again and it goes on from there"),
-        )
-    }
-
-    fn take(&mut self, list: &List) {
-        let listing = &mut self.listing;
-        listing.rows += list.rows.len() as u64;
-        if listing.page == 1 {
-            listing.first_total = list.total;
-        }
-        listing.last_total = list.total;
-        for row in &list.rows {
-            listing.keys.insert(row.key.clone());
-            let fresh = self
-                .found
-                .insert(row.key.clone(), (row.control, created(row)))
-                .is_none();
-            listing.grew |= fresh;
-        }
+    /// Leaves the window as it stands: it will be listed from its start, in smaller pieces or whole.
+    fn start_over(&mut self) {
+        self.listing = Listing::default();
+        self.union = Union::default();
     }
 
     /// One listing came to its end. `true`: the window is done with, proven or not.
     fn judge(&mut self, at: Stamp, notes: &mut Vec<String>) -> bool {
-        self.listings += 1;
         let listing = std::mem::take(&mut self.listing);
-        let distinct = listing.keys.len() as u64;
-        let steady = listing.first_total == listing.last_total;
-        if self.counted != listing.first_total {
-            // Something came or went since the listing before: only this one can add up.
-            self.found.retain(|key, _| listing.keys.contains(key));
-            self.counted = listing.first_total;
-        }
-        let proven = match listing.first_total {
-            // All of one page, or as many distinct orders as were counted, in this listing or in all of them.
-            Some(total) => steady && (distinct == total || self.found.len() as u64 == total),
-            None => listing.page == 1 || (self.listings > 1 && !listing.grew),
-        };
-        if proven {
+        let verdict = self.union.judge(&listing);
+        if verdict == Verdict::Proven {
             return true;
         }
         let (since, until) = self.window(at);
         if !self.unbounded && until - since > SECOND_MS && listing.page > 1 {
             self.set_width((until - since) / 2);
-            self.found.clear();
-            self.listings = 0;
-            self.counted = None;
+            self.start_over();
             return false;
         }
-        // A count that stays off while nothing new turns up is the store's own mistake.
-        let given_up = self.listings >= LISTINGS_MAX || (self.listings >= 3 && steady && !listing.grew);
-        if given_up {
-            let counted = listing
-                .last_total
-                .map_or("nothing".to_owned(), |total| total.to_string());
-            notes.push(format!(
-                "orders created {} to {}: not proven complete, {} found and {counted} counted by the store",
-                read::show(since),
-                read::show(until),
-                self.found.len()
-            ));
-        }
-        given_up
+        let Verdict::Short(counted) = verdict else { return false };
+        let counted = counted.map_or("nothing".to_owned(), |total| total.to_string());
+        notes.push(format!(
+            "orders created {} to {}: not proven complete, {} found and {counted} counted by the store",
+            read::show(since),
+            read::show(until),
+            self.union.found.len()
+        ));
+        true
     }
 
     /// Closes the window: what it holds is covered, and the walk goes on behind it.
@@ -303,7 +233,7 @@ impl History {
         let last = until >= self.end;
         // The next window begins on the second this one ends with, so those rows count there.
         let mine = |created: Option<Stamp>| last || created.is_none_or(|created| created < until);
-        let found = std::mem::take(&mut self.found);
+        let found = std::mem::take(&mut self.union).found;
         let rows = found.len() as u64;
         let covered: Vec<_> = found
             .into_iter()
@@ -311,8 +241,6 @@ impl History {
             .map(|(key, (control, _))| (key, control))
             .collect();
         self.seen += covered.len() as u64;
-        self.listings = 0;
-        self.counted = None;
         if rows < ROWS_MAX / 2 {
             self.set_width(self.width.saturating_mul(2));
         }
@@ -327,7 +255,7 @@ impl History {
 
     fn progress(&self) -> Progress {
         Progress {
-            seen: self.seen + self.found.len() as u64,
+            seen: self.seen + self.union.found.len() as u64,
             total: self.total,
         }
     }
@@ -363,26 +291,24 @@ impl Pass for History {
         };
         if self.outside(at, &list) {
             self.unbounded = true;
-            self.found.clear();
-            self.listing = Listing::default();
+            self.start_over();
             return Ok(self.nothing_yet());
         }
         self.orders.learned.learn_contact(&self.orders.api, &list.rows).await?;
         if self.countless {
             list.total = None;
         }
-        self.check_repeats(&list)?;
-        self.take(&list);
+        self.listing.check_repeats(&list)?;
+        self.union.take(&mut self.listing, &list);
         let (listed, counted) = (self.listing.rows, list.total.unwrap_or(0));
         let mut rows = list.rows;
         if self.unbounded {
             let inside =
                 |stamp| self.since.is_none_or(|since| stamp >= since) && self.until.is_none_or(|until| stamp <= until);
-            rows.retain(|row| created(row).is_none_or(inside));
+            rows.retain(|row| read::created(row).is_none_or(inside));
         }
         if self.narrow(at, counted.max(listed)) {
-            self.found.clear();
-            self.listing = Listing::default();
+            self.start_over();
             return Ok(Step {
                 rows,
                 ..self.nothing_yet()
@@ -409,11 +335,4 @@ impl Pass for History {
         step.notes = notes;
         Ok(step)
     }
-}
-
-fn created(row: &contract::Row) -> Option<Stamp> {
-    let contract::Raw::Value(value) = &row.body else {
-        return None;
-    };
-    read::first(read::inner(value), &["created_at"]).and_then(read::stamp)
 }

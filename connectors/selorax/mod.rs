@@ -5,6 +5,7 @@ mod changes;
 mod history;
 mod learned;
 mod list;
+mod listing;
 mod order;
 mod orders;
 mod read;

@@ -1,7 +1,7 @@
 //! Tolerant readings of the platform's fields: aliases, numbers as text, 0/1 as booleans. What is
 //! ambiguous is refused, never guessed.
 
-use contract::{Key, Number, ParseError, Stamp, Value};
+use contract::{Key, Number, ParseError, Raw, Row, Stamp, Value};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
@@ -82,6 +82,12 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
         .to_zoned(jiff::tz::TimeZone::UTC)
         .ok()
         .map(|zoned| zoned.timestamp())
+}
+
+/// When the order came in.
+pub(super) fn created(row: &Row) -> Option<Stamp> {
+    let Raw::Value(value) = &row.body else { return None };
+    first(inner(value), &["created_at"]).and_then(stamp)
 }
 
 /// RFC 3339 in UTC. Text that is so already stays as it is.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
 use contract::{Hash, Stamp};
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Row, SqliteConnection};
 use std::sync::atomic::Ordering;
 
 use super::{Store, now};
@@ -47,35 +47,8 @@ impl Store {
         let mut connection = self.writing().await?;
         let frozen = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            for (id, reason) in new.refused {
-                sqlx::query(
-                    "DELETE FROM outbox WHERE state = 'parked' AND (flow, key) = (SELECT flow, key FROM outbox WHERE id = ?)",
-                )
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-                sqlx::query(
-                    "UPDATE outbox SET state = 'parked', attempts = attempts + 1, reason = ?2, at = ?3 WHERE id = ?1",
-                )
-                .bind(id)
-                .bind(reason)
-                .bind(now())
-                .execute(&mut *transaction)
-                .await?;
-            }
-            for (id, rows) in new.found {
-                sqlx::query("DELETE FROM outbox WHERE id = ?")
-                    .bind(id)
-                    .execute(&mut *transaction)
-                    .await?;
-                for hash in rows {
-                    sqlx::query("UPDATE found_rows SET n = n - 1 WHERE target = ? AND hash = ?")
-                        .bind(new.target)
-                        .bind(hash.0)
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-            }
+            refuse(&mut transaction, new.refused).await?;
+            drop_found(&mut transaction, new.target, new.found).await?;
             if new.versions.is_empty() {
                 transaction.commit().await?;
                 return Ok(None);
@@ -252,4 +225,41 @@ impl Store {
         let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
         self.put_memory("", "epoch", &epoch.to_string()).await
     }
+}
+
+/// Parks versions that cannot be written down. What was parked of the same record before is overtaken.
+async fn refuse(connection: &mut SqliteConnection, refused: &[(i64, String)]) -> sqlx::Result<()> {
+    for (id, reason) in refused {
+        sqlx::query(
+            "DELETE FROM outbox WHERE state = 'parked' AND (flow, key) = (SELECT flow, key FROM outbox WHERE id = ?)",
+        )
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query("UPDATE outbox SET state = 'parked', attempts = attempts + 1, reason = ?2, at = ?3 WHERE id = ?1")
+            .bind(id)
+            .bind(reason)
+            .bind(now())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Takes versions out that a found file holds, and their rows off the account of what was found.
+async fn drop_found(connection: &mut SqliteConnection, target: &str, found: &[(i64, Vec<Hash>)]) -> sqlx::Result<()> {
+    for (id, rows) in found {
+        sqlx::query("DELETE FROM outbox WHERE id = ?")
+            .bind(id)
+            .execute(&mut *connection)
+            .await?;
+        for hash in rows {
+            sqlx::query("UPDATE found_rows SET n = n - 1 WHERE target = ? AND hash = ?")
+                .bind(target)
+                .bind(hash.0)
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    Ok(())
 }

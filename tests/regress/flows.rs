@@ -42,7 +42,11 @@ fn of_two_flows_on_one_feed_each_gets_what_it_asked_for() {
         for run in 1..=2 {
             desk.run(&["--once"]).ends(0);
             assert_eq!(ids(&desk.out()), history, "{rows:?}, run {run}");
-            assert_eq!(ids(&b()), Vec::<i64>::new(), "{rows:?}, run {run}: B began with history");
+            assert_eq!(
+                ids(&b()),
+                Vec::<i64>::new(),
+                "{rows:?}, run {run}: B began with history"
+            );
         }
         shop.world().advance(Duration::from_secs(600));
         let changed = shop.some_ids(3)[1];
@@ -103,7 +107,11 @@ fn a_history_to_some_time_does_not_hide_what_came_after() {
 
 #[test]
 fn a_history_from_some_time_leaves_out_what_was_before() {
-    for (rows, limit_max) in [(RowShape::Bare, 10), (RowShape::WithLines, 10), (RowShape::WithLines, 250)] {
+    for (rows, limit_max) in [
+        (RowShape::Bare, 10),
+        (RowShape::WithLines, 10),
+        (RowShape::WithLines, 250),
+    ] {
         let case = format!("{rows:?}, {limit_max} a page");
         let shop = Shop::open(Options {
             rows,

@@ -132,7 +132,9 @@ fn a_store_that_echoes_the_secret_is_quoted_without_it() {
     let plain = shop.world().access().client_id;
     let mut rules = Vec::new();
     // Of different lengths in front, so that it also lies across wherever a quote of the answer is cut off.
-    let pads = [0, 60, 100, 140, 170, 180, 190, 220, 240, 250, 300, 480, 490, 500, 980, 1_000];
+    let pads = [
+        0, 60, 100, 140, 170, 180, 190, 220, 240, 250, 300, 480, 490, 500, 980, 1_000,
+    ];
     let picked = shop.some_ids(pads.len());
     for (n, (id, pad)) in picked.iter().zip(pads).enumerate() {
         let message = format!("{} secret {secret} of {plain} is bad", "x".repeat(pad));
@@ -206,8 +208,9 @@ fn values_at_the_edge_pass_a_flow_without_map_or_wait_alone() {
         for (id, levels) in odd[1..].iter().zip([60, 61, 62, 63, 64, 65, 127, 200]) {
             extra(*id, "deep", nested(levels));
         }
-        shop.world()
-            .update_order(odd[0], |order| order.extra.extend([("big".to_owned(), "1e64".to_owned())]));
+        shop.world().update_order(odd[0], |order| {
+            order.extra.extend([("big".to_owned(), "1e64".to_owned())])
+        });
         let first = desk.run(&["--once"]);
         assert!(matches!(first.code, Some(0 | 3)), "{first:?}");
         let sent = ids(&desk.out());

@@ -65,7 +65,10 @@ fn a_frozen_file_keeps_its_columns_and_later_versions_have_the_new_ones() {
     desk.run(&ONCE).ends(1);
     let frozen = open_batches(&desk);
     assert_eq!(frozen.len(), 1);
-    let before = csv::Reader::from_reader(frozen[0].1.as_slice()).headers().unwrap().len();
+    let before = csv::Reader::from_reader(frozen[0].1.as_slice())
+        .headers()
+        .unwrap()
+        .len();
     desk.setup.map.push_str("      again: .note\n");
     desk.configure();
     let changed = shop.some_ids(3);

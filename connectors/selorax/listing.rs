@@ -1,0 +1,158 @@
+//! One window's listings, and whether they prove that nothing of it is missing. Pure.
+
+use std::collections::{BTreeSet, HashMap};
+
+use contract::{Error, Fault, Key, Stamp};
+use rust_decimal::Decimal;
+
+use super::list::List;
+use super::read;
+
+const LISTINGS_MAX: u32 = 8;
+const PAGES_MAX: u64 = 10_000;
+
+/// One go over one window, page by page.
+#[derive(Default)]
+pub(super) struct Listing {
+    /// The page at hand, counted from 1.
+    pub(super) page: u64,
+    pub(super) rows: u64,
+    keys: BTreeSet<Key>,
+    first_total: Option<u64>,
+    last_total: Option<u64>,
+    grew: bool,
+    last_keys: BTreeSet<Key>,
+    /// How many pages in a row were the same as the one before.
+    repeated: u32,
+}
+
+/// What the listings of one window found together.
+#[derive(Default)]
+pub(super) struct Union {
+    /// Control amount and creation time by key.
+    pub(super) found: HashMap<Key, (Option<Decimal>, Option<Stamp>)>,
+    listings: u32,
+    /// What the store counted in the listings that the union is made of.
+    counted: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Proven,
+    Again,
+    /// It will not add up. What the store counted at last.
+    Short(Option<u64>),
+}
+
+impl Listing {
+    /// A page that keeps coming back would never let the listing end.
+    pub(super) fn check_repeats(&mut self, list: &List) -> Result<(), Error> {
+        let keys = list.keys();
+        let same = !list.rows.is_empty() && keys == self.last_keys;
+        self.repeated = if same { self.repeated + 1 } else { 0 };
+        self.last_keys = keys;
+        if self.repeated < 2 && self.page < PAGES_MAX {
+            return Ok(());
+        }
+        let what = format!("page {} is the same as the one before, again and again", self.page);
+        Err(
+            Error::new(Fault::Transient { reached: false }, "walking the orders' history", what)
+                .hint("the walk was given up at this window; run it again and it goes on from there"),
+        )
+    }
+}
+
+impl Union {
+    pub(super) fn take(&mut self, listing: &mut Listing, list: &List) {
+        listing.rows += list.rows.len() as u64;
+        if listing.page == 1 {
+            listing.first_total = list.total;
+        }
+        listing.last_total = list.total;
+        for row in &list.rows {
+            listing.keys.insert(row.key.clone());
+            let known = self.found.insert(row.key.clone(), (row.control, read::created(row)));
+            listing.grew |= known.is_none();
+        }
+    }
+
+    /// One listing came to its end.
+    pub(super) fn judge(&mut self, listing: &Listing) -> Verdict {
+        self.listings += 1;
+        let steady = listing.first_total == listing.last_total;
+        if self.counted != listing.first_total {
+            // Something came or went since the listing before: only this one can add up.
+            self.found.retain(|key, _| listing.keys.contains(key));
+            self.counted = listing.first_total;
+        }
+        let (distinct, union) = (listing.keys.len() as u64, self.found.len() as u64);
+        let proven = match listing.first_total {
+            // As many distinct orders as were counted, in this listing or in all of them.
+            Some(total) => steady && (distinct == total || union == total),
+            None => listing.page == 1 || (self.listings > 1 && !listing.grew),
+        };
+        // A count that stays off while nothing new turns up is the store's own mistake.
+        let hopeless = self.listings >= LISTINGS_MAX || (self.listings >= 3 && steady && !listing.grew);
+        match (proven, hopeless) {
+            (true, _) => Verdict::Proven,
+            (false, true) => Verdict::Short(listing.last_total),
+            (false, false) => Verdict::Again,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{Hash, Raw, Row, Value};
+
+    use super::*;
+
+    fn list(keys: &[u64], total: Option<u64>) -> List {
+        let row = |key: &u64| Row {
+            key: Key(key.to_string()),
+            stamp: None,
+            hash: Hash(0),
+            control: None,
+            body: Raw::Value(Value::Null),
+        };
+        List {
+            rows: keys.iter().map(row).collect(),
+            total,
+            limit: None,
+        }
+    }
+
+    fn go(union: &mut Union, pages: &[(&[u64], u64)]) -> Verdict {
+        let mut listing = Listing::default();
+        for (keys, total) in pages {
+            listing.page += 1;
+            union.take(&mut listing, &list(keys, Some(*total)));
+        }
+        union.judge(&listing)
+    }
+
+    #[test]
+    fn a_listing_proves_itself_by_its_count_and_several_do_together() {
+        assert_eq!(go(&mut Union::default(), &[(&[1, 2], 3), (&[3], 3)]), Verdict::Proven);
+        let mut union = Union::default();
+        // A tie that changes places hides another order each time.
+        assert_eq!(go(&mut union, &[(&[1, 2], 3), (&[2], 3)]), Verdict::Again);
+        assert_eq!(go(&mut union, &[(&[1, 3], 3), (&[1], 3)]), Verdict::Proven);
+    }
+
+    #[test]
+    fn a_deletion_between_two_listings_does_not_fill_a_gap() {
+        let mut union = Union::default();
+        assert_eq!(go(&mut union, &[(&[1, 2], 4), (&[2], 4)]), Verdict::Again);
+        // 1 is gone, 4 was hidden both times: 1, 2 and 3 are three, and not the three that are there.
+        assert_eq!(go(&mut union, &[(&[2, 3], 3), (&[3], 3)]), Verdict::Again);
+        assert_eq!(go(&mut union, &[(&[2, 3], 3), (&[4], 3)]), Verdict::Proven);
+    }
+
+    #[test]
+    fn a_count_that_stays_off_is_given_up_after_three() {
+        let mut union = Union::default();
+        let verdicts: Vec<Verdict> = (0..3).map(|_| go(&mut union, &[(&[1, 2], 9)])).collect();
+        assert_eq!(verdicts, [Verdict::Again, Verdict::Again, Verdict::Short(Some(9))]);
+    }
+}
