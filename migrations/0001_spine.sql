@@ -41,6 +41,8 @@ CREATE TABLE inbox (
     row_hash INTEGER NOT NULL,
     -- The time of change that the list showed: an answer from before it is an old one.
     stamp INTEGER,
+    -- The flow whose history a person asked for: it takes the record however old it is.
+    asked_by TEXT,
     due_at INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     missing INTEGER NOT NULL DEFAULT 0,

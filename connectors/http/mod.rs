@@ -6,7 +6,7 @@ mod pace;
 mod retry;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use contract::settings::Rate;
@@ -23,6 +23,12 @@ pub(crate) use retry::Tries;
 const BODY_MAX: usize = 32 << 20;
 /// The whole of one call may take this many times the configured time-out, which bounds each wait in it.
 const TOTAL_TIMEOUTS: u32 = 4;
+/// How much of an answer is looked at for an excerpt, and how much of it an error shows.
+const EXCERPT_OF: usize = 4096;
+const EXCERPT_CHARS: usize = 200;
+const OFFSETS_KEPT: usize = 5;
+/// A clock that is off by more is worth a word.
+const OFFSET_TOLD_MS: i64 = 30_000;
 /// A peer that asks for a longer pause is asked again after this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -48,9 +54,10 @@ pub(crate) struct Peer {
     pace: Pace,
     permits: Semaphore,
     requests: AtomicU64,
-    secrets: Vec<SecretString>,
+    secrets: Arc<[SecretString]>,
     /// The last offsets of the peer's clock against ours, in milliseconds.
     offsets: Mutex<Vec<i64>>,
+    told_offset: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +76,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// The body went on beyond the limit and was not read to its end.
     pub(crate) too_large: bool,
+    secrets: Arc<[SecretString]>,
 }
 
 impl Peer {
@@ -94,8 +102,9 @@ impl Peer {
             pace: Pace::new(settings.rate, settings.burst, seams),
             permits: Semaphore::new(settings.concurrency),
             requests: AtomicU64::new(0),
-            secrets: settings.secrets.clone(),
+            secrets: settings.secrets.clone().into(),
             offsets: Mutex::new(Vec::new()),
+            told_offset: AtomicBool::new(false),
         }))
     }
 
@@ -111,21 +120,9 @@ impl Peer {
         self.pace.rest().await;
     }
 
-    fn masked(&self, mut error: Error) -> Error {
-        for secret in &self.secrets {
-            let secret = secret.expose_secret();
-            if !secret.is_empty() && error.answer.contains(secret) {
-                error.answer = error.answer.replace(secret, "***");
-            }
-        }
-        error
-    }
-
     /// The peer's clock: ours plus the middle of the last five offsets that its answers told.
     pub(crate) async fn now(&self) -> Stamp {
-        let mut offsets = self.offsets.lock().await.clone();
-        offsets.sort_unstable();
-        let offset = offsets.get(offsets.len() / 2).copied().unwrap_or(0);
+        let offset = median(&self.offsets.lock().await);
         self.seams.clock.now().saturating_add(offset)
     }
 
@@ -195,6 +192,7 @@ impl Peer {
             headers: response.headers().clone(),
             body: Vec::new(),
             too_large: false,
+            secrets: self.secrets.clone(),
         };
         // Parts are put together at the end: what is too large is let go at once, and never copied to grow.
         let (mut parts, mut length) = (Vec::new(), 0);
@@ -250,8 +248,19 @@ impl Peer {
         let Some(date) = date_of(headers) else { return };
         let mut offsets = self.offsets.lock().await;
         offsets.push(date.saturating_sub(self.seams.clock.now()));
-        if offsets.len() > 5 {
+        if offsets.len() > OFFSETS_KEPT {
             offsets.remove(0);
+        }
+        let offset = median(&offsets);
+        if offsets.len() == OFFSETS_KEPT
+            && offset.abs() > OFFSET_TOLD_MS
+            && !self.told_offset.swap(true, Ordering::Relaxed)
+        {
+            let (by, way) = (offset.abs() / 1000, if offset > 0 { "behind" } else { "ahead of" });
+            tracing::warn!(
+                "this machine's clock is {by} s {way} that of {}; set it right",
+                self.name
+            );
         }
     }
 
@@ -285,6 +294,12 @@ impl Peer {
     }
 }
 
+fn median(offsets: &[i64]) -> i64 {
+    let mut sorted = offsets.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+}
+
 fn date_of(headers: &HeaderMap) -> Option<Stamp> {
     stamp_of(headers.get(DATE)?.to_str().ok()?)
 }
@@ -303,12 +318,16 @@ impl Answer {
             .get(CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok())
             .unwrap_or("no content type");
-        let body = &self.body[..self.body.len().min(512)];
-        let excerpt: String = String::from_utf8_lossy(body)
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(200)
-            .collect();
+        let body = String::from_utf8_lossy(&self.body[..self.body.len().min(EXCERPT_OF)]);
+        // Masked before it is cut: half a secret is too much as well.
+        let mut body = body.into_owned();
+        for secret in self.secrets.iter().map(ExposeSecret::expose_secret) {
+            if !secret.is_empty() {
+                body = body.replace(secret, "***");
+            }
+        }
+        let plain = body.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let excerpt: String = plain.take(EXCERPT_CHARS).collect();
         match excerpt.trim() {
             "" => format!("{} with an empty body", self.status.as_u16()),
             excerpt => format!("{} ({kind}): {excerpt}", self.status.as_u16()),

@@ -37,7 +37,7 @@ impl Peer {
             tried += 1;
             let error = match self.send(request).await.and_then(&parse) {
                 Ok(value) => return Ok(value),
-                Err(error) => self.masked(error),
+                Err(error) => error,
             };
             let pause = match error.fault {
                 Fault::Throttled {

@@ -117,6 +117,11 @@ impl Source for Orders {
         if self.stamp(&a) <= self.stamp(&b) { a } else { b }
     }
 
+    fn settled(&self, at: &Cursor) -> Cursor {
+        let overlap = i64::try_from(self.overlap.as_millis()).unwrap_or(i64::MAX);
+        cursor(self.stamp(at).unwrap_or(0).saturating_sub(overlap))
+    }
+
     fn stamp(&self, cursor: &Cursor) -> Option<Stamp> {
         read::timestamp(&cursor.0).map(|time| time.as_millisecond())
     }

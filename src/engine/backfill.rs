@@ -6,6 +6,7 @@ use std::time::Duration;
 use contract::Window;
 use jiff::Timestamp;
 
+use super::take::View;
 use super::{Engine, Flow, passes};
 use crate::store::{Coverage, Note};
 
@@ -47,27 +48,40 @@ impl Engine {
     }
 
     async fn backfill_flow(&mut self, flow: &Flow, range: Range) -> anyhow::Result<()> {
-        // Who asks for the history of a flow that began without it wants it from now on.
-        self.store.forget_start(&flow.name).await?;
-        self.starts.remove(&flow.name);
-        self.walk(std::slice::from_ref(flow), &range.run(), range).await?;
+        self.mark_start(flow, range).await?;
+        self.walk(std::slice::from_ref(flow), &range.run(), range, View::Asked)
+            .await?;
         // What changed while the walk went on is behind it; the watermark was fixed before it began.
         if range.until.is_none()
             && let Some(watermark) = self.store.watermark(&flow.name).await?
         {
-            self.changes(&flow.feed, std::slice::from_ref(flow), &watermark, false)
+            self.changes(&flow.feed, std::slice::from_ref(flow), &watermark, View::News)
                 .await?;
         }
         Ok(())
     }
 
+    /// Who asks for all history of a flow that began without it wants it from now on. Who asks only for what
+    /// came since some time leaves out what was before: from then on that is not the flow's business.
+    async fn mark_start(&mut self, flow: &Flow, range: Range) -> anyhow::Result<()> {
+        if range.is_all() {
+            self.store.forget_start(&flow.name).await?;
+        } else if range.since.is_some()
+            && self.store.watermark(&flow.name).await?.is_none()
+            && !self.store.is_under_way(&flow.name, super::pull::INITIAL).await?
+        {
+            self.begin_now(flow).await?;
+        }
+        self.learn_starts().await
+    }
+
     /// Walks to the end, starting over from the last finished window after trouble that passes.
-    pub(super) async fn walk(&mut self, flows: &[Flow], run: &str, range: Range) -> anyhow::Result<()> {
+    pub(super) async fn walk(&mut self, flows: &[Flow], run: &str, range: Range, view: View) -> anyhow::Result<()> {
         let mut fruitless = 0;
         for flow in flows {
             loop {
                 let before = self.ledger(&flow.name).covered.records;
-                let Err(error) = self.walk_once(flow, run, range).await else {
+                let Err(error) = self.walk_once(flow, run, range, view).await else {
                     break;
                 };
                 fruitless = if self.ledger(&flow.name).covered.records > before {
@@ -85,7 +99,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn walk_once(&mut self, flow: &Flow, run: &str, range: Range) -> anyhow::Result<()> {
+    async fn walk_once(&mut self, flow: &Flow, run: &str, range: Range, view: View) -> anyhow::Result<()> {
         let watermark = flow.source.now().await?;
         let known = self.store.backfill(&flow.name, run, &watermark).await?;
         if known.position.is_some() {
@@ -103,7 +117,7 @@ impl Engine {
             let step = walk.step().await?;
             self.voice.progress(&flow.name, "history", step.progress);
             let mut keep = self
-                .take(&flow.feed, std::slice::from_ref(flow), step.rows, false)
+                .take(&flow.feed, std::slice::from_ref(flow), step.rows, view)
                 .await?;
             for detail in step.notes {
                 let note = self.unproven(flow, detail);
@@ -137,9 +151,8 @@ impl Engine {
         }
     }
 
-    /// The flow's watermark after a walk. A walk to some time says nothing of what came later, and one over
-    /// part of the history nothing of what changed elsewhere: it moves only a flow that had none, and that
-    /// is not in the middle of its first pass.
+    /// The flow's watermark after a walk over everything. A walk over part of the history says nothing of
+    /// the rest: it leaves the watermark where it is.
     async fn handed_over(
         &self,
         flow: &Flow,
@@ -149,7 +162,6 @@ impl Engine {
         let Some(fixed) = fixed else { return Ok(None) };
         let watermark = match self.store.watermark(&flow.name).await? {
             None if range.is_all() => fixed,
-            None if range.until.is_none() && !self.store.is_under_way(&flow.name, super::pull::INITIAL).await? => fixed,
             None => return Ok(None),
             Some(known) if range.is_all() => flow.source.later(known, fixed),
             Some(_) => return Ok(None),

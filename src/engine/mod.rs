@@ -217,9 +217,10 @@ impl Engine {
 
     /// Learns since when flows count that start with what comes. One that never ran starts never, as yet.
     pub(crate) async fn learn_starts(&mut self) -> anyhow::Result<()> {
-        for flow in self.flows.iter().chain(&self.neighbours).filter(|flow| flow.only_new) {
+        for flow in self.flows.iter().chain(&self.neighbours) {
             let start = match self.store.start(&flow.name).await? {
                 Some(cursor) => flow.source.stamp(&cursor),
+                None if !flow.only_new => None,
                 None if self.store.watermark(&flow.name).await?.is_some() => None,
                 None => Some(contract::Stamp::MAX),
             };

@@ -2,6 +2,7 @@
 
 use contract::{Cursor, Step};
 
+use super::take::View;
 use super::{Engine, Flow, Range};
 use crate::store::{Coverage, Settle, Store};
 
@@ -16,7 +17,7 @@ impl Engine {
         let mut live: Vec<(Flow, Cursor)> = Vec::new();
         for flow in self.of_feed(feed) {
             if self.store.is_under_way(&flow.name, CATCH_UP).await? {
-                self.walk(std::slice::from_ref(&flow), CATCH_UP, Range::default())
+                self.walk(std::slice::from_ref(&flow), CATCH_UP, Range::default(), View::News)
                     .await?;
             }
             let watermark = match self.store.watermark(&flow.name).await? {
@@ -33,24 +34,34 @@ impl Engine {
             .reduce(|a, b| source.earlier(a, b));
         let Some(since) = since else { return Ok(()) };
         let flows: Vec<Flow> = live.into_iter().map(|(flow, _)| flow).collect();
-        self.changes(feed, &flows, &since, false).await
+        self.changes(feed, &flows, &since, View::News).await
     }
 
     /// Gives a flow its first watermark.
     async fn first_pass(&mut self, flow: &Flow) -> anyhow::Result<Cursor> {
         let flows = std::slice::from_ref(flow);
         if flow.only_new {
-            let now = flow.source.now().await?;
-            self.store.set_start(&flow.name, &now).await?;
-            self.learn_starts().await?;
-            self.changes(&flow.feed, flows, &now, true).await?;
-            return Ok(self.store.watermark(&flow.name).await?.unwrap_or(now));
+            return self.begin_now(flow).await;
         }
-        self.walk(flows, INITIAL, Range::default()).await?;
+        // All history is what this flow begins with, whatever part of it was asked for before.
+        self.store.forget_start(&flow.name).await?;
+        self.learn_starts().await?;
+        self.walk(flows, INITIAL, Range::default(), View::News).await?;
         match self.store.watermark(&flow.name).await? {
             Some(watermark) => Ok(watermark),
             None => Ok(flow.source.now().await?),
         }
+    }
+
+    /// Lets a flow begin with what comes. What changed lately is looked at and remembered, so that what is still
+    /// to come to light of that time can be told from it; what is older is not the flow's business.
+    pub(super) async fn begin_now(&mut self, flow: &Flow) -> anyhow::Result<Cursor> {
+        let now = flow.source.now().await?;
+        self.store.set_start(&flow.name, &flow.source.settled(&now)).await?;
+        self.learn_starts().await?;
+        self.changes(&flow.feed, std::slice::from_ref(flow), &now, View::Absorb)
+            .await?;
+        Ok(self.store.watermark(&flow.name).await?.unwrap_or(now))
     }
 
     /// Reads what changed since the cursor, and moves the watermarks of these flows when that is done.
@@ -59,7 +70,7 @@ impl Engine {
         feed: &str,
         flows: &[Flow],
         since: &Cursor,
-        absorb: bool,
+        view: View,
     ) -> anyhow::Result<()> {
         let Some(first) = flows.first() else { return Ok(()) };
         let (source, name) = (first.source.clone(), first.name.clone());
@@ -69,7 +80,7 @@ impl Engine {
             let step = pass.step().await?;
             self.voice.progress(&name, "changes", step.progress);
             let (done, too_deep) = (step.done, step.too_deep.clone());
-            self.keep_changes(feed, flows, step, absorb, requests).await?;
+            self.keep_changes(feed, flows, step, view, requests).await?;
             if let Some(watermark) = too_deep {
                 return self.catch_up(flows, &watermark).await;
             }
@@ -84,10 +95,10 @@ impl Engine {
         feed: &str,
         flows: &[Flow],
         step: Step,
-        absorb: bool,
+        view: View,
         requests: u64,
     ) -> anyhow::Result<()> {
-        let mut keep = self.take(feed, flows, step.rows, absorb).await?;
+        let mut keep = self.take(feed, flows, step.rows, view).await?;
         if let Some(position) = step.cursor {
             let mut covered = Coverage {
                 requests: self.requests(feed).saturating_sub(requests),
@@ -114,7 +125,7 @@ impl Engine {
             .say("more than 10,000 records changed; walking the whole history instead");
         for flow in flows {
             self.store.backfill(&flow.name, CATCH_UP, watermark).await?;
-            self.walk(std::slice::from_ref(flow), CATCH_UP, Range::default())
+            self.walk(std::slice::from_ref(flow), CATCH_UP, Range::default(), View::News)
                 .await?;
         }
         Ok(())

@@ -138,7 +138,9 @@ impl Engine {
 
     /// Whether a flow that starts with what comes leaves this record alone.
     fn is_before(&self, flow: &Flow, waiting: &Waiting, stamp: Option<Stamp>, link: Option<&LinkRow>) -> bool {
-        let start = self.start_of(flow);
+        let start = self
+            .start_of(flow)
+            .filter(|_| waiting.asked_by.as_ref() != Some(&flow.name));
         match link {
             None => decide::is_before(stamp, start),
             Some(LinkRow { link, .. }) => {

@@ -8,16 +8,27 @@ use super::{Engine, Flow};
 use crate::decide::{self, Known, Light, Look};
 use crate::store::{Keep, LinkRow, Note, Ring, Unread, now};
 
+/// Why rows are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// To find what is new, or because a flow begins with its history.
+    News,
+    /// A person asked for history: flows that start with what comes take it all the same.
+    Asked,
+    /// These flows begin now, and all of this was there before them.
+    Absorb,
+}
+
 type Links = HashMap<Key, LinkRow>;
 
 impl Engine {
-    /// What is to be kept of a page of rows. `absorb`: these flows begin now, and this was there before them.
+    /// What is to be kept of a page of rows.
     pub(super) async fn take(
         &mut self,
         feed: &str,
         flows: &[Flow],
         rows: Vec<Row>,
-        absorb: bool,
+        view: View,
     ) -> anyhow::Result<Keep> {
         let mut keep = Keep::default();
         let rows = newest_of_each(rows);
@@ -29,12 +40,16 @@ impl Engine {
         for flow in flows {
             let light = Light {
                 mapping: flow.mapping.print(),
-                start: self.start_of(flow),
-                absorb,
+                start: if view == View::Asked { None } else { self.start_of(flow) },
+                absorb: view == View::Absorb,
             };
             known.push((light, self.links(flow, &keys).await?));
         }
         let parked = self.store.parked_rows(feed, &keys).await?;
+        let asked_by = flows
+            .first()
+            .filter(|_| view == View::Asked)
+            .map(|flow| flow.name.as_str());
         for row in rows {
             if parked.get(&row.key) == Some(&row.hash) {
                 continue;
@@ -48,10 +63,10 @@ impl Engine {
             }
             let evaluate = of(Look::Evaluate);
             if looks.contains(&Look::Reread) {
-                keep.ring.push(ring(feed, &row.key, row.stamp, row.hash));
+                keep.ring.push(ring(feed, &row.key, row.stamp, row.hash, asked_by));
             } else if !evaluate.is_empty() {
                 let was_parked = parked.contains_key(&row.key);
-                self.take_row(feed, flows, &known, &evaluate, row, was_parked, &mut keep);
+                self.take_row(feed, flows, &known, &evaluate, row, was_parked, asked_by, &mut keep);
             }
         }
         Ok(keep)
@@ -66,6 +81,7 @@ impl Engine {
         evaluate: &[usize],
         row: Row,
         was_parked: bool,
+        asked_by: Option<&str>,
         keep: &mut Keep,
     ) {
         let Some(first) = flows.first() else { return };
@@ -74,7 +90,7 @@ impl Engine {
         } = row;
         match first.source.decode(body, false) {
             Ok(Record::Partial) => {
-                keep.ring.push(ring(feed, &key, stamp, hash));
+                keep.ring.push(ring(feed, &key, stamp, hash, asked_by));
             }
             Ok(Record::Whole { value, flags }) => {
                 if was_parked {
@@ -138,12 +154,13 @@ impl Engine {
     }
 }
 
-fn ring(feed: &str, key: &Key, stamp: Option<Stamp>, row_hash: Hash) -> Ring {
+fn ring(feed: &str, key: &Key, stamp: Option<Stamp>, row_hash: Hash, asked_by: Option<&str>) -> Ring {
     Ring {
         feed: feed.to_owned(),
         key: key.clone(),
         row_hash,
         stamp,
+        asked_by: asked_by.map(str::to_owned),
         due_at: now(),
     }
 }

@@ -13,6 +13,7 @@ pub struct Waiting {
     pub key: Key,
     pub row_hash: Hash,
     pub stamp: Option<Stamp>,
+    pub asked_by: Option<String>,
     pub attempts: u32,
     /// How often the source said in a row that it has no such record.
     pub missing: u32,
@@ -37,7 +38,7 @@ impl Store {
     /// Records of a feed that are due to be read, those that waited longest first.
     pub async fn due(&self, feed: &str, limit: usize) -> anyhow::Result<Vec<Waiting>> {
         let rows = sqlx::query(
-            "SELECT key, row_hash, attempts, missing, stamp FROM inbox \
+            "SELECT key, row_hash, attempts, missing, stamp, asked_by FROM inbox \
              WHERE feed = ? AND parked IS NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?",
         )
         .bind(feed)
@@ -53,6 +54,7 @@ impl Store {
             attempts: row.get::<u32, _>(2),
             missing: row.get::<u32, _>(3),
             stamp: row.get(4),
+            asked_by: row.get(5),
         };
         Ok(rows.into_iter().map(waiting).collect())
     }

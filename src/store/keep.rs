@@ -74,6 +74,8 @@ pub struct Ring {
     pub key: Key,
     pub row_hash: Hash,
     pub stamp: Option<Stamp>,
+    /// The flow whose history a person asked for.
+    pub asked_by: Option<String>,
     pub due_at: Stamp,
 }
 
@@ -269,20 +271,22 @@ async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: St
 async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp) -> sqlx::Result<()> {
     for chunk in rings.chunks(CHUNK) {
         let mut query: QueryBuilder<Sqlite> =
-            QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, stamp, due_at, since, at) ");
+            QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, stamp, asked_by, due_at, since, at) ");
         query.push_values(chunk, |mut row, ring| {
             row.push_bind(&ring.feed)
                 .push_bind(&ring.key.0)
                 .push_bind(ring.row_hash.0)
                 .push_bind(ring.stamp)
+                .push_bind(&ring.asked_by)
                 .push_bind(ring.due_at)
                 .push_bind(at)
                 .push_bind(at);
         });
         query.push(
             " ON CONFLICT (feed, key) DO UPDATE SET row_hash = excluded.row_hash, stamp = excluded.stamp, due_at = excluded.due_at, attempts = 0, \
-             missing = 0, parked = NULL, answer = NULL, discarded = 0, at = excluded.at \
-             WHERE inbox.row_hash <> excluded.row_hash",
+             missing = 0, parked = NULL, answer = NULL, discarded = 0, at = excluded.at, \
+             asked_by = coalesce(excluded.asked_by, inbox.asked_by) WHERE inbox.row_hash <> excluded.row_hash \
+             OR (inbox.parked IS NULL AND excluded.asked_by IS NOT NULL)",
         );
         query
             .build()

@@ -118,7 +118,6 @@ fn a_history_from_some_time_leaves_out_what_was_before() {
             limit_max,
             ..options(60)
         });
-        // Some order from before changed just now, but before the flow began.
         let desk = Desk::new(&shop);
         let orders = created(&shop);
         let (_, since) = &orders[30];
@@ -139,4 +138,20 @@ fn a_history_from_some_time_leaves_out_what_was_before() {
         want.sort_unstable();
         assert_eq!(ids(&desk.out()), want, "{case}: new and changed ones");
     }
+}
+
+/// The same for a flow that began with what came, and took note of all that was there.
+#[test]
+fn a_history_from_some_time_of_a_flow_that_began_with_new_ones_leaves_out_what_was_before() {
+    let shop = Shop::of(60);
+    let desk = Desk::with(&shop, with_b());
+    desk.run(&["--once"]).ends(0);
+    assert_eq!(ids(&desk.path("other")), Vec::<i64>::new());
+    let orders = created(&shop);
+    let mut want: Vec<i64> = orders[30..].iter().map(|(id, _)| *id).collect();
+    want.sort_unstable();
+    desk.run(&["--backfill", B, "--since", &orders[30].1]).ends(0);
+    assert_eq!(ids(&desk.path("other")), want, "--backfill --since");
+    desk.run(&["--once"]).ends(0);
+    assert_eq!(ids(&desk.path("other")), want, "--once after it");
 }

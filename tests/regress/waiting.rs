@@ -196,3 +196,20 @@ fn what_is_queued_goes_out_while_the_source_is_down() {
     assert_eq!(desk.rows(), 20);
     desk.check(&shop);
 }
+
+#[test]
+fn a_staged_file_that_was_away_when_it_was_looked_for_is_published_when_it_is_back() {
+    let shop = Shop::of(5);
+    let desk = Desk::new(&shop);
+    desk.run(&ONCE).ends(0);
+    // As a power cut between the sync and the rename would leave it, with the folder's volume not mounted at
+    // the next start: the state says published, and the volume still has the temporary file.
+    let name = names(&desk.out()).remove(0);
+    let (whole, hidden) = (desk.out().join(&name), desk.out().join(format!(".{name}.part")));
+    std::fs::rename(&whole, &hidden).unwrap();
+    let outcome = desk.run(&ONCE).ends(0);
+    assert!(outcome.err.contains("is published now"), "{}", outcome.err);
+    assert!(whole.exists() && !hidden.exists());
+    assert_eq!(desk.rows(), 5);
+    desk.check(&shop);
+}

@@ -71,6 +71,8 @@ pub trait Source: Send + Sync {
     /// The later of two cursors of this source.
     fn later(&self, a: Cursor, b: Cursor) -> Cursor;
     fn earlier(&self, a: Cursor, b: Cursor) -> Cursor;
+    /// The latest cursor before which nothing new should come to light any more.
+    fn settled(&self, cursor: &Cursor) -> Cursor;
     /// What the cursor says as a time, for `status`.
     fn stamp(&self, cursor: &Cursor) -> Option<Stamp>;
     /// Reads what changed since the cursor. May repeat rows; must never skip one.

@@ -59,7 +59,7 @@ impl Number {
             },
         };
         if plain.len() > DIGITS_MAX {
-            return refuse("a number of more than 64 characters");
+            return refuse("a number of more than 64 characters when written out");
         }
         let zero = plain.bytes().all(|b| matches!(b, b'-' | b'0' | b'.'));
         let plain = if zero { plain.trim_start_matches('-') } else { &plain };
