@@ -267,7 +267,8 @@ async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: St
     Ok(())
 }
 
-/// A ring for a row that is parked in the same form changes nothing: only news brings it back.
+/// A ring for a row that is parked in the same form changes nothing: only news brings it back. One for a row
+/// that waits in the same form changes only who asked.
 async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp) -> sqlx::Result<()> {
     for chunk in rings.chunks(CHUNK) {
         let mut query: QueryBuilder<Sqlite> =
@@ -283,10 +284,13 @@ async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp)
                 .push_bind(at);
         });
         query.push(
-            " ON CONFLICT (feed, key) DO UPDATE SET row_hash = excluded.row_hash, stamp = excluded.stamp, due_at = excluded.due_at, attempts = 0, \
-             missing = 0, parked = NULL, answer = NULL, discarded = 0, at = excluded.at, \
-             asked_by = coalesce(excluded.asked_by, inbox.asked_by) WHERE inbox.row_hash <> excluded.row_hash \
-             OR (inbox.parked IS NULL AND excluded.asked_by IS NOT NULL)",
+            " ON CONFLICT (feed, key) DO UPDATE SET \
+             due_at = iif(inbox.row_hash = excluded.row_hash, inbox.due_at, excluded.due_at), \
+             attempts = iif(inbox.row_hash = excluded.row_hash, inbox.attempts, 0), \
+             missing = iif(inbox.row_hash = excluded.row_hash, inbox.missing, 0), \
+             row_hash = excluded.row_hash, stamp = excluded.stamp, parked = NULL, answer = NULL, discarded = 0, \
+             at = excluded.at, asked_by = coalesce(excluded.asked_by, inbox.asked_by) \
+             WHERE inbox.row_hash <> excluded.row_hash OR (inbox.parked IS NULL AND excluded.asked_by IS NOT NULL)",
         );
         query
             .build()
