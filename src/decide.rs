@@ -14,7 +14,7 @@ pub const ABSORBED: Hash = Hash(0);
 /// What a flow makes of a row before the record is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// This very row was understood before, under this mapping.
+    /// This very row was understood before.
     Skip,
     /// It contradicts what is known by its stamp: ask for the record itself.
     Reread,
@@ -31,6 +31,8 @@ pub struct Light {
     pub start: Option<Stamp>,
     /// The first look of such a flow: all that is there was there before.
     pub absorb: bool,
+    /// History was asked for: what was decided under another mapping, or was there before, is decided again.
+    pub again: bool,
 }
 
 pub fn look(row: &Row, link: Option<&LinkRow>, light: &Light) -> Look {
@@ -45,12 +47,9 @@ pub fn look(row: &Row, link: Option<&LinkRow>, light: &Light) -> Look {
         return Look::Skip;
     }
     if link.row_hash == row.hash {
-        let absorbed = link.mapping == ABSORBED && light.start.is_some();
-        return if absorbed || link.mapping == light.mapping {
-            Look::Skip
-        } else {
-            Look::Evaluate
-        };
+        // A new mapping counts from a record's next change, or when its history is asked for again.
+        let is_due = light.again && link.mapping != light.mapping;
+        return if is_due { Look::Evaluate } else { Look::Skip };
     }
     match (row.stamp, link.stamp) {
         // An older copy of the store answered, or two changes fell into one second.
@@ -152,4 +151,82 @@ fn mapped(mapping: &Mapping, record: &Value, sent: bool) -> Result<Vec<Value>, M
         return Ok(Vec::new());
     }
     mapping.apply(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::Raw;
+
+    use super::*;
+
+    const NOW: Light = Light {
+        mapping: Hash(1),
+        start: None,
+        absorb: false,
+        again: false,
+    };
+
+    fn row(stamp: Option<Stamp>, hash: i64) -> Row {
+        Row {
+            key: Key("7".to_owned()),
+            stamp,
+            hash: Hash(hash),
+            control: None,
+            body: Raw::Value(Value::Null),
+        }
+    }
+
+    fn known(stamp: Option<Stamp>, hash: i64, mapping: Hash) -> LinkRow {
+        let link = Link {
+            mapping,
+            ..absorbed("f", &Key("7".to_owned()), stamp, Hash(hash))
+        };
+        LinkRow { link, doubtful: false }
+    }
+
+    #[test]
+    fn a_row_is_skipped_asked_for_again_or_evaluated_by_what_is_known_of_it() {
+        let link = known(Some(100), 5, Hash(1));
+        for (row, look_as) in [
+            (row(Some(100), 5), Look::Skip),
+            (row(Some(101), 6), Look::Evaluate),
+            (row(Some(100), 6), Look::Reread),
+            (row(Some(99), 6), Look::Reread),
+            (row(None, 6), Look::Evaluate),
+        ] {
+            assert_eq!(look(&row, Some(&link), &NOW), look_as, "{row:?}");
+        }
+        assert_eq!(look(&row(Some(1), 5), None, &NOW), Look::Evaluate);
+    }
+
+    #[test]
+    fn a_new_mapping_waits_for_a_change_or_for_history_to_be_asked_for() {
+        let again = Light { again: true, ..NOW };
+        for (mapping, asked) in [
+            (Hash(1), Look::Skip),
+            (Hash(2), Look::Evaluate),
+            (ABSORBED, Look::Evaluate),
+        ] {
+            let link = known(Some(100), 5, mapping);
+            assert_eq!(look(&row(Some(100), 5), Some(&link), &NOW), Look::Skip);
+            assert_eq!(look(&row(Some(100), 5), Some(&link), &again), asked);
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_a_flow_began_is_absorbed() {
+        let began = Light {
+            start: Some(100),
+            ..NOW
+        };
+        for (stamp, look_as) in [
+            (Some(99), Look::Absorb),
+            (None, Look::Absorb),
+            (Some(100), Look::Evaluate),
+        ] {
+            assert_eq!(look(&row(stamp, 5), None, &began), look_as, "{stamp:?}");
+        }
+        let first = Light { absorb: true, ..began };
+        assert_eq!(look(&row(Some(200), 5), None, &first), Look::Absorb);
+    }
 }

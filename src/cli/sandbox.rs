@@ -23,6 +23,8 @@ impl SandboxArgs {
             listen: self.listen,
             orders: self.orders,
             seed: self.seed,
+            // People compare what they see with the clock on the wall.
+            clock: sandbox::Clock::Real,
             ..sandbox::Options::default()
         };
         sandbox::serve(options, |line| outln!("{line}")).await?;

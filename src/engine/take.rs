@@ -42,6 +42,7 @@ impl Engine {
                 mapping: flow.mapping.print(),
                 start: if view == View::Asked { None } else { self.start_of(flow) },
                 absorb: view == View::Absorb,
+                again: view == View::Asked,
             };
             known.push((light, self.links(flow, &keys).await?));
         }
