@@ -178,26 +178,11 @@ impl Engine {
     ) -> anyhow::Result<Option<Error>> {
         match error.fault {
             Fault::Throttled { .. } => Ok(Some(error)),
-            Fault::Denied => {
-                // Refused as a whole, or only this one?
-                if ask_once(flows, health).await.is_err() {
-                    return Ok(Some(error));
-                }
-                self.park(
-                    waiting,
-                    "the source refuses to show this record",
-                    Some(error.to_string()),
-                    keep,
-                )?;
-                Ok(None)
-            }
-            Fault::Rejected => {
-                self.park(
-                    waiting,
-                    "the source refuses to show this record",
-                    Some(error.to_string()),
-                    keep,
-                )?;
+            // Refused as a whole, or only this one?
+            Fault::Denied if ask_once(flows, health).await.is_err() => Ok(Some(error)),
+            Fault::Denied | Fault::Rejected => {
+                let answer = Some(error.to_string());
+                self.park(waiting, "the source refuses to show this record", answer, keep)?;
                 Ok(None)
             }
             Fault::Transient { .. } if waiting.attempts + 1 < ATTEMPTS_MAX => {
