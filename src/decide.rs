@@ -93,6 +93,8 @@ pub struct Known<'a> {
     pub link: Option<&'a LinkRow>,
     /// Files were found at the target that this state knows nothing of.
     pub target_ahead: bool,
+    /// It is to be sent even if it is what was sent last.
+    pub again: bool,
 }
 
 pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) -> Decision {
@@ -122,7 +124,7 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
     };
     let body = Value::List(rows).to_json();
     let hash = Hash::of(body.as_bytes());
-    if body == "[]" || sent == Some(hash) {
+    if body == "[]" || (sent == Some(hash) && !known.again) {
         return Decision {
             link: Some(link),
             ..Decision::default()
@@ -135,8 +137,8 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
         key: known.key.clone(),
         body,
         hash,
-        before: sent,
-        doubt,
+        before: sent.filter(|_| !known.again),
+        doubt: doubt && !known.again,
     };
     Decision {
         link: Some(link),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use contract::settings::Rate;
-use contract::{Error, Fault, Seams, Stamp};
+use contract::{Error, Fault, Seams, Stamp, Use};
 use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -65,6 +65,7 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    pub(crate) purpose: Use,
     /// For errors: `reading page 3 of the orders`.
     pub(crate) doing: String,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::{Error, Fault, Key, ParseError, Row, Seams, Stamp, Value};
+use contract::{Error, Fault, Key, ParseError, Row, Seams, Stamp, Use, Value};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -73,7 +73,7 @@ impl Api {
     }
 
     pub(super) async fn store(&self) -> Result<Profile, Error> {
-        let request = self.get("store", &[], "reading the store's profile");
+        let request = self.get("store", &[], "reading the store's profile", Use::Feed);
         self.peer
             .call(&request, Tries::Patient, |answer| {
                 let (answer, doing) = (judge(answer, &request.doing)?, &request.doing);
@@ -87,8 +87,14 @@ impl Api {
             .await
     }
 
-    pub(super) async fn list(&self, path: &str, params: &[(&str, String)], doing: &str) -> Result<Listed, Error> {
-        let request = self.get(path, params, doing);
+    pub(super) async fn list(
+        &self,
+        path: &str,
+        params: &[(&str, String)],
+        doing: &str,
+        purpose: Use,
+    ) -> Result<Listed, Error> {
+        let request = self.get(path, params, doing, purpose);
         self.peer
             .call(&request, Tries::Patient, |answer| {
                 let answer = judge(answer, &request.doing)?;
@@ -103,8 +109,8 @@ impl Api {
     }
 
     /// One record; `None` for 404.
-    pub(super) async fn one(&self, path: &str, key: &Key, doing: &str) -> Result<Option<Row>, Error> {
-        let request = self.get(&format!("{path}/{}", key.0), &[], doing);
+    pub(super) async fn one(&self, path: &str, key: &Key, doing: &str, purpose: Use) -> Result<Option<Row>, Error> {
+        let request = self.get(&format!("{path}/{}", key.0), &[], doing, purpose);
         self.peer
             .call(&request, Tries::Few(2), |answer| {
                 if answer.status == reqwest::StatusCode::NOT_FOUND {
@@ -125,7 +131,7 @@ impl Api {
             .await
     }
 
-    fn get(&self, path: &str, params: &[(&str, String)], doing: &str) -> Request {
+    fn get(&self, path: &str, params: &[(&str, String)], doing: &str, purpose: Use) -> Request {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", url.path()));
         if !params.is_empty() {
@@ -135,6 +141,7 @@ impl Api {
             method: Method::GET,
             url,
             headers: self.headers.clone(),
+            purpose,
             doing: doing.to_owned(),
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
-use contract::{Error, Fault, Hash, Key, Pass, Progress, Row, Stamp, Step};
+use contract::{Error, Fault, Hash, Key, Pass, Progress, Row, Stamp, Step, Use};
 use rust_decimal::Decimal;
 
 use super::api::Listed;
@@ -21,6 +21,7 @@ const READINGS_MAX: u32 = 4;
 pub(super) struct Changes {
     orders: Orders,
     watermark: Stamp,
+    purpose: Use,
     /// The newest stamp of the first answer: the watermark to be.
     newest: Option<Stamp>,
     limit: u64,
@@ -44,10 +45,11 @@ enum Verdict {
 }
 
 impl Changes {
-    pub(super) fn new(orders: Orders, watermark: Stamp) -> Changes {
+    pub(super) fn new(orders: Orders, watermark: Stamp, purpose: Use) -> Changes {
         Changes {
             orders,
             watermark,
+            purpose,
             newest: None,
             limit: PAGE_MAX,
             page: 1,
@@ -135,6 +137,7 @@ impl Changes {
             since: None,
             until: None,
             limit: self.limit,
+            purpose: self.purpose,
         }
     }
 

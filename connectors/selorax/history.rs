@@ -4,7 +4,7 @@
 //! what fits on one page cannot shift. A window that never adds up is said to be so.
 
 use async_trait::async_trait;
-use contract::{Cursor, Error, Fault, Pass, Progress, Stamp, Step, Value, Window};
+use contract::{Cursor, Error, Fault, Pass, Progress, Stamp, Step, Use, Value, Window};
 
 use super::api::Listed;
 use super::list::List;
@@ -108,6 +108,7 @@ impl History {
             since: self.since,
             until: self.until,
             limit: 10,
+            purpose: Use::History,
         };
         let mut doubting = false;
         let list = loop {
@@ -156,6 +157,7 @@ impl History {
                 since: self.since,
                 until: self.until,
                 limit: self.limit,
+                purpose: Use::History,
             };
         }
         Ask {
@@ -163,6 +165,7 @@ impl History {
             since: Some(since),
             until: Some(until),
             limit: self.limit,
+            purpose: Use::History,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use contract::{Error, Fault, Raw, Row, Value};
+use contract::{Error, Fault, Raw, Row, Use, Value};
 use tracing::warn;
 
 use super::api::Api;
@@ -91,7 +91,7 @@ impl Learned {
             return Ok(());
         };
         match api
-            .one("orders", &row.key, &format!("reading order {}", row.key.0))
+            .one("orders", &row.key, &format!("reading order {}", row.key.0), Use::Feed)
             .await
         {
             Ok(Some(Row {

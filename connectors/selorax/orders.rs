@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Window};
+use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Use, Window};
 
 use super::StoreSettings;
 use super::api::{Api, Listed};
@@ -36,6 +36,7 @@ pub(super) struct Ask {
     pub(super) since: Option<Stamp>,
     pub(super) until: Option<Stamp>,
     pub(super) limit: u64,
+    pub(super) purpose: Use,
 }
 
 impl Orders {
@@ -53,6 +54,7 @@ impl Orders {
             since: None,
             until: None,
             limit: 1,
+            purpose: Use::Feed,
         };
         match self.page(&ask, 1).await? {
             Listed::Page(list) => Ok(match list.total {
@@ -72,7 +74,12 @@ impl Orders {
         params.extend(ask.since.map(|since| ("since", read::show(since))));
         params.extend(ask.until.map(|until| ("until", read::show(until))));
         self.api
-            .list("orders", &params, &format!("reading page {page} of the orders"))
+            .list(
+                "orders",
+                &params,
+                &format!("reading page {page} of the orders"),
+                ask.purpose,
+            )
             .await
     }
 
@@ -99,6 +106,7 @@ impl Source for Orders {
             since: None,
             until: None,
             limit: 10,
+            purpose: Use::Feed,
         };
         loop {
             match self.page(&ask, 1).await? {
@@ -118,25 +126,30 @@ impl Source for Orders {
     }
 
     fn settled(&self, at: &Cursor) -> Cursor {
-        let overlap = i64::try_from(self.overlap.as_millis()).unwrap_or(i64::MAX);
-        cursor(self.stamp(at).unwrap_or(0).saturating_sub(overlap))
+        self.back(at, self.overlap)
+    }
+
+    fn back(&self, at: &Cursor, by: Duration) -> Cursor {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        cursor(self.stamp(at).unwrap_or(0).saturating_sub(by).max(0))
     }
 
     fn stamp(&self, cursor: &Cursor) -> Option<Stamp> {
         read::timestamp(&cursor.0).map(|time| time.as_millisecond())
     }
 
-    fn changes(&self, since: &Cursor) -> Box<dyn Pass> {
-        Box::new(Changes::new(self.clone(), self.stamp(since).unwrap_or(0)))
+    fn changes(&self, since: &Cursor, purpose: Use) -> Box<dyn Pass> {
+        Box::new(Changes::new(self.clone(), self.stamp(since).unwrap_or(0), purpose))
     }
 
     fn history(&self, window: Window, resume: Option<&Cursor>) -> Box<dyn Pass> {
         Box::new(History::new(self.clone(), window, resume))
     }
 
-    async fn read(&self, key: &Key) -> Result<Option<Row>, Error> {
+    async fn read(&self, key: &Key, purpose: Use) -> Result<Option<Row>, Error> {
         self.learned.learn_currency(&self.api).await?;
-        self.api.one("orders", key, &format!("reading order {}", key.0)).await
+        let doing = format!("reading order {}", key.0);
+        self.api.one("orders", key, &doing, purpose).await
     }
 
     fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed> {

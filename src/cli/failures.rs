@@ -189,7 +189,7 @@ async fn retry(path: &Path, ids: &[i64], all: bool) -> anyhow::Result<u8> {
 
 async fn discard(path: &Path, id: i64) -> anyhow::Result<u8> {
     let config = setup::load(path, Mode::Offline)?;
-    let store = Store::open(&config.state_path).await?;
+    let store = Store::open(&config.state_path, Arc::new(contract::RealClock::default())).await?;
     let failure = find(store.failures().await?, id)?;
     store.discard(&failure).await?;
     store.close().await?;

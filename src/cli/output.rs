@@ -101,6 +101,11 @@ pub(super) fn grouped(number: u64) -> String {
     told
 }
 
+/// This machine's time, to tell how long ago something was.
+pub(super) fn now() -> Stamp {
+    Timestamp::now().as_millisecond()
+}
+
 /// A stamp for people, in the store's time zone.
 pub(super) fn local(stamp: Stamp, zone: &TimeZone) -> String {
     match Timestamp::from_millisecond(stamp) {

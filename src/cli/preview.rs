@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::{Connector, Cursor, Key, Record, Row, Value};
+use contract::{Connector, Cursor, Key, Record, Row, Use, Value};
 
 use super::{DONE, FAILED, setup};
 use crate::config::Mode;
@@ -28,46 +28,58 @@ pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u6
     let mut code = DONE;
     for row in rows(&flow, id, limit).await? {
         let key = row.key.clone();
-        let (input, output) = match whole(&flow, row).await {
-            Ok(record) => {
-                let output = map(&flow, &record);
-                (record, output)
+        let records = match whole(&flow, row).await {
+            Ok(records) => records,
+            Err(error) => {
+                code = FAILED;
+                show(&key, &Value::Null, Err(error), json);
+                continue;
             }
-            Err(error) => (Value::Null, Err(error)),
         };
-        if output.is_err() {
-            code = FAILED;
+        for (key, record) in records {
+            let output = map(&flow, &record);
+            if output.is_err() {
+                code = FAILED;
+            }
+            show(&key, &record, output, json);
         }
-        show(&key, &input, output, json);
     }
     Ok(code)
 }
 
 async fn rows(flow: &Flow, id: Option<&str>, limit: u64) -> anyhow::Result<Vec<Row>> {
     if let Some(id) = id {
-        let row = flow.source.read(&Key(id.to_owned())).await?;
+        let row = flow.source.read(&Key(id.to_owned()), Use::Ring).await?;
         return row
             .map(|row| vec![row])
             .ok_or_else(|| anyhow::anyhow!("{} has no record {id}", flow.feed));
     }
     // A cursor in the far future: only the newest page is read.
-    let mut pass = flow.source.changes(&Cursor("9999-12-31T00:00:00Z".to_owned()));
+    let mut pass = flow
+        .source
+        .changes(&Cursor("9999-12-31T00:00:00Z".to_owned()), Use::Ring);
     let mut rows = pass.step().await?.rows;
     rows.truncate(usize::try_from(limit)?);
     Ok(rows)
 }
 
-async fn whole(flow: &Flow, row: Row) -> Result<Value, String> {
+/// The records of a row: one, or its parts.
+async fn whole(flow: &Flow, row: Row) -> Result<Vec<(Key, Value)>, String> {
     let key = row.key.clone();
     match flow.source.decode(row.body, false) {
-        Ok(Record::Whole { value, .. }) => return Ok(value),
-        Ok(Record::Partial) => {}
+        Ok(Record::Whole { value, .. }) => return Ok(vec![(key, value)]),
+        Ok(Record::Partial | Record::Parts(_)) => {}
         Err(error) => return Err(error.0),
     }
-    let row = flow.source.read(&key).await.map_err(|error| error.to_string())?;
+    let row = flow
+        .source
+        .read(&key, Use::Ring)
+        .await
+        .map_err(|error| error.to_string())?;
     let row = row.ok_or("the source lists it and then does not have it")?;
     match flow.source.decode(row.body, true) {
-        Ok(Record::Whole { value, .. }) => Ok(value),
+        Ok(Record::Whole { value, .. }) => Ok(vec![(key, value)]),
+        Ok(Record::Parts(parts)) => Ok(parts.into_iter().map(|part| (key.part(&part.id), part.value)).collect()),
         Ok(Record::Partial) => Err("the source shows only part of it".to_owned()),
         Err(error) => Err(error.0),
     }

@@ -51,10 +51,11 @@ pub(super) struct Manner {
 /// An engine over the config's state file, which this process then owns.
 pub(super) async fn engine(config: &Config, names: &[String], manner: Manner) -> anyhow::Result<Engine> {
     let chosen = choose(config, names)?;
+    let clock: Arc<dyn Clock> = Arc::new(RealClock::default());
     let store = if manner.dry {
-        Store::scratch(&config.state_path).await?
+        Store::scratch(&config.state_path, clock.clone()).await?
     } else {
-        Store::open(&config.state_path).await?
+        Store::open(&config.state_path, clock.clone()).await?
     };
     let store = Arc::new(store);
     let patience = if manner.endless {
@@ -62,7 +63,6 @@ pub(super) async fn engine(config: &Config, names: &[String], manner: Manner) ->
     } else {
         manner.wait.max(Duration::from_secs(5))
     };
-    let clock: Arc<dyn Clock> = Arc::new(RealClock::default());
     let mut connectors = BTreeMap::new();
     let others = neighbours(config, &chosen);
     let all: Vec<_> = chosen.iter().chain(&others).copied().collect();

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::output::{grouped, local, span, utc};
 use super::{DONE, UNFINISHED, output, setup};
 use crate::config::{Config, Flow, Mode};
-use crate::store::{FlowReport, Queue, Store, now};
+use crate::store::{FlowReport, Queue, Store};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
     let config = setup::load(path, Mode::Offline)?;
@@ -85,7 +85,7 @@ async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Ve
                 .and_then(|text| text.parse::<i64>().ok()),
             None => None,
         };
-        let until = until.filter(|until| *until > now());
+        let until = until.filter(|until| *until > output::now());
         conditions.push(Condition {
             name: name.clone(),
             circuit: if until.is_some() { "paused" } else { "closed" },
@@ -107,7 +107,7 @@ fn flow_json(flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
         "last_error": report.last_error,
         "last_error_at": report.last_error_at.map(utc),
         "watermark": report.watermark,
-        "lag_seconds": report.last_success_at.map(|at| (now() - at) / 1000),
+        "lag_seconds": report.last_success_at.map(|at| (output::now() - at) / 1000),
         "to_read": queue.to_read,
         "queued": queue.queued,
         "failed": queue.failed,
@@ -121,7 +121,7 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
     outln!("{}: {} to {}", flow.name, flow.from, flow.to);
     match report.last_success_at {
         Some(at) => {
-            let lag = span((now() - at) / 1000);
+            let lag = span((output::now() - at) / 1000);
             outln!("  last success  {} ({lag} ago)", local(at, &config.timezone));
         }
         None => outln!("  last success  never"),

@@ -32,8 +32,7 @@ impl Engine {
         let most = flow.files.max_records();
         let full = count >= most as u64;
         let waited = oldest.is_some_and(|at| {
-            crate::store::now().saturating_sub(at)
-                >= i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX)
+            self.clock.now().saturating_sub(at) >= i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX)
         });
         if count == 0 || !(full || close || waited) {
             return Ok(false);
@@ -77,6 +76,7 @@ impl Engine {
             }
         }
         let (versions, items): (Vec<i64>, Vec<Item>) = going.into_iter().unzip();
+        let keys: Vec<&str> = items.iter().map(|item| item.key.0.as_str()).collect();
         let whole = items.len() == encoded.items.len();
         let encoded = if whole {
             encoded
@@ -93,6 +93,7 @@ impl Engine {
                 number,
                 name: &name,
                 versions: &versions,
+                keys: &keys,
                 rows: encoded.rows,
                 content: &encoded.bytes,
                 refused: &refused,
@@ -106,7 +107,7 @@ impl Engine {
     /// The next batch number and opening time. Both only grow, so that names sort in order of writing.
     async fn next_number(&mut self, flow: &Flow) -> anyhow::Result<(u64, Timestamp)> {
         let (number, at) = self.store.last_batch(&flow.target).await?;
-        let opened = crate::store::now().max(at);
+        let opened = self.clock.now().max(at);
         Ok((number + 1, Timestamp::from_millisecond(opened)?))
     }
 

@@ -176,7 +176,7 @@ impl Engine {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }
-        let left = next.map(|at| at.saturating_sub(crate::store::now()).max(0));
+        let left = next.map(|at| at.saturating_sub(self.clock.now()).max(0));
         Ok(left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 

@@ -17,7 +17,7 @@ impl Engine {
         let mut live: Vec<(Flow, Cursor)> = Vec::new();
         for flow in self.of_feed(feed) {
             if self.store.is_under_way(&flow.name, CATCH_UP).await? {
-                self.walk(std::slice::from_ref(&flow), CATCH_UP, Range::default(), View::News)
+                self.walk(std::slice::from_ref(&flow), CATCH_UP, Range::default(), View::Late)
                     .await?;
             }
             let watermark = match self.store.watermark(&flow.name).await? {
@@ -46,7 +46,7 @@ impl Engine {
         // All history is what this flow begins with, whatever part of it was asked for before.
         self.store.forget_start(&flow.name).await?;
         self.learn_starts().await?;
-        self.walk(flows, INITIAL, Range::default(), View::News).await?;
+        self.walk(flows, INITIAL, Range::default(), View::Late).await?;
         match self.store.watermark(&flow.name).await? {
             Some(watermark) => Ok(watermark),
             None => Ok(flow.source.now().await?),
@@ -74,7 +74,7 @@ impl Engine {
     ) -> anyhow::Result<()> {
         let Some(first) = flows.first() else { return Ok(()) };
         let (source, name) = (first.source.clone(), first.name.clone());
-        let mut pass = source.changes(since);
+        let mut pass = source.changes(since, view.purpose());
         let requests = self.requests(feed);
         loop {
             let step = pass.step().await?;
@@ -125,7 +125,7 @@ impl Engine {
             .say("more than 10,000 records changed; walking the whole history instead");
         for flow in flows {
             self.store.backfill(&flow.name, CATCH_UP, watermark).await?;
-            self.walk(std::slice::from_ref(flow), CATCH_UP, Range::default(), View::News)
+            self.walk(std::slice::from_ref(flow), CATCH_UP, Range::default(), View::Late)
                 .await?;
         }
         Ok(())

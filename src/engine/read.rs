@@ -1,14 +1,15 @@
 //! Reading records by their key: those whose list row says too little, and those that contradict what
 //! is known. A record that cannot be read is put off, then parked; the others do not wait for it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use contract::{Error, Fault, Hash, Malformed, Record, Row, Stamp};
+use contract::{Error, Fault, Hash, Key, Malformed, Part, Record, Row, Stamp, Value};
 use futures::StreamExt;
 
 use super::{Engine, Flow};
 use crate::decide::{self, Known};
-use crate::store::{Keep, LinkRow, Note, Unread, Waiting, now};
+use crate::store::{Keep, Link, LinkRow, Note, Unread, Waiting};
 
 /// Readings under way at once; the connector's own limit is below this.
 const AT_ONCE: usize = 8;
@@ -46,7 +47,7 @@ impl Engine {
                     if refused.load(Ordering::Relaxed) {
                         return None;
                     }
-                    let answer = source.read(&waiting.key).await;
+                    let answer = source.read(&waiting.key, waiting.urgency).await;
                     if matches!(&answer, Err(error) if error.fault == Fault::Denied) {
                         refused.store(true, Ordering::Relaxed);
                     }
@@ -93,8 +94,12 @@ impl Engine {
         keep: &mut Keep,
     ) -> anyhow::Result<()> {
         let Some(first) = flows.first() else { return Ok(()) };
-        let (value, flags) = match first.source.decode(row.body, true) {
-            Ok(Record::Whole { value, flags }) => (value, flags),
+        let (mut records, in_parts) = match first.source.decode(row.body, true) {
+            Ok(Record::Whole { value, flags }) => (vec![(waiting.key.clone(), value, flags)], false),
+            Ok(Record::Parts(parts)) => {
+                let of = |part: Part| (waiting.key.part(&part.id), part.value, part.flags);
+                (parts.into_iter().map(of).collect(), true)
+            }
             Ok(Record::Partial) => return self.park(waiting, "the source shows only part of this record", None, keep),
             Err(Malformed(reason)) => return self.park(waiting, &reason, None, keep),
         };
@@ -108,32 +113,77 @@ impl Engine {
         let older = row.stamp.is_some() && row.stamp < newest;
         // A copy of the source that lags behind would turn the record back. Ask again before believing it.
         if older && waiting.attempts < 2 {
-            let due_at = now() + LATER_MS[usize::from(waiting.attempts > 0)];
+            let due_at = self.clock.now() + LATER_MS[usize::from(waiting.attempts > 0)];
             let said = "older than what is known";
             return self.store.put_off(waiting, due_at, false, said).await;
         }
-        let mut flags = flags;
         if older {
-            flags.push("its time of change went back".to_owned());
+            for (_, _, flags) in &mut records {
+                flags.push("its time of change went back".to_owned());
+            }
         }
+        // Of an old answer the list row is not understood yet: the next listing asks again.
+        let row_hash = if older { NO_ROW } else { waiting.row_hash };
         for (flow, link) in flows.iter().zip(&links) {
             if self.is_before(flow, waiting, row.stamp, link.as_ref()) {
                 keep.links
                     .push(decide::absorbed(&flow.name, &waiting.key, row.stamp, waiting.row_hash));
                 continue;
             }
-            let known = Known {
-                key: &waiting.key,
-                stamp: row.stamp,
-                // Of an old answer the list row is not understood yet: the next listing asks again.
-                row_hash: if older { NO_ROW } else { waiting.row_hash },
-                link: link.as_ref(),
-                target_ahead: self.ahead(flow),
-            };
-            self.take_record(flow, &known, &value, &flags, keep);
+            let mut parts = HashMap::new();
+            if in_parts {
+                parts = self
+                    .take_whole(flow, waiting, row.stamp, row_hash, &records, keep)
+                    .await?;
+            }
+            for (key, value, flags) in &records {
+                let known = Known {
+                    key,
+                    stamp: row.stamp,
+                    row_hash,
+                    link: if in_parts { parts.get(key) } else { link.as_ref() },
+                    target_ahead: self.ahead(flow),
+                    again: waiting.again,
+                };
+                self.take_record(flow, &known, value, flags, keep);
+            }
         }
         keep.read.push((feed.to_owned(), waiting.key.clone()));
         Ok(())
+    }
+
+    /// Of a record that is shown in parts: remembers that it was read, and tells which of its parts are gone.
+    /// Answers with the links of those that were known.
+    async fn take_whole(
+        &mut self,
+        flow: &Flow,
+        waiting: &Waiting,
+        stamp: Option<Stamp>,
+        row_hash: Hash,
+        parts: &[(Key, Value, Vec<String>)],
+        keep: &mut Keep,
+    ) -> anyhow::Result<HashMap<Key, LinkRow>> {
+        keep.links.push(Link {
+            flow: flow.name.clone(),
+            key: waiting.key.clone(),
+            stamp,
+            row_hash,
+            mapping: flow.mapping.print(),
+            want_hash: None,
+        });
+        let known = self.store.links_of_parts(&flow.name, &waiting.key).await?;
+        let known: HashMap<Key, LinkRow> = known.into_iter().map(|row| (row.link.key.clone(), row)).collect();
+        for key in known.keys().filter(|key| parts.iter().all(|(part, ..)| part != *key)) {
+            self.ledger(&flow.name).gone += 1;
+            keep.gone.push((flow.name.clone(), key.clone()));
+            keep.notes.push(Note {
+                flow: flow.name.clone(),
+                key: Some(key.clone()),
+                what: "deleted",
+                detail: "it is no longer at the source; nothing was done at the target".to_owned(),
+            });
+        }
+        Ok(known)
     }
 
     /// Whether a flow that starts with what comes leaves this record alone.
@@ -152,7 +202,7 @@ impl Engine {
     /// Listed, and not there: deleted in between, most often. Believed after a few answers, and told.
     async fn take_missing(&mut self, flows: &[Flow], waiting: &Waiting, keep: &mut Keep) -> anyhow::Result<()> {
         if waiting.missing + 1 < MISSING_MAX {
-            let due_at = now() + LATER_MS[usize::from(waiting.missing > 0)];
+            let due_at = self.clock.now() + LATER_MS[usize::from(waiting.missing > 0)];
             return self.store.put_off(waiting, due_at, true, "404").await;
         }
         for flow in flows {
@@ -186,7 +236,7 @@ impl Engine {
                 Ok(None)
             }
             Fault::Transient { .. } if waiting.attempts + 1 < ATTEMPTS_MAX => {
-                let due_at = now() + (500 << waiting.attempts);
+                let due_at = self.clock.now() + (500 << waiting.attempts);
                 self.store.put_off(waiting, due_at, false, &error.to_string()).await?;
                 Ok(None)
             }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use contract::{Hash, Key, Record, Row, Stamp, Value};
+use contract::{Key, Record, Row, Use, Value};
 
 use super::{Engine, Flow};
 use crate::decide::{self, Known, Light, Look};
-use crate::store::{Keep, LinkRow, Note, Ring, Unread, now};
+use crate::store::{Keep, LinkRow, Note, Ring, Unread};
 
 /// Why rows are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub(super) enum View {
     Asked,
     /// These flows begin now, and all of this was there before them.
     Absorb,
+    /// Like `News`, of what can wait: deep passes, sweeps, and the history that a flow begins with.
+    Late,
+}
+
+impl View {
+    pub(super) fn purpose(self) -> Use {
+        match self {
+            View::News | View::Absorb => Use::Feed,
+            View::Asked | View::Late => Use::History,
+        }
+    }
 }
 
 type Links = HashMap<Key, LinkRow>;
@@ -64,10 +75,11 @@ impl Engine {
             }
             let evaluate = of(Look::Evaluate);
             if looks.contains(&Look::Reread) {
-                keep.ring.push(ring(feed, &row.key, row.stamp, row.hash, asked_by));
+                keep.ring.push(self.ring(feed, &row, view, asked_by));
             } else if !evaluate.is_empty() {
                 let was_parked = parked.contains_key(&row.key);
-                self.take_row(feed, flows, &known, &evaluate, row, was_parked, asked_by, &mut keep);
+                let ring = self.ring(feed, &row, view, asked_by);
+                self.take_row(feed, flows, &known, &evaluate, row, was_parked, ring, &mut keep);
             }
         }
         Ok(keep)
@@ -82,7 +94,7 @@ impl Engine {
         evaluate: &[usize],
         row: Row,
         was_parked: bool,
-        asked_by: Option<&str>,
+        ring: Ring,
         keep: &mut Keep,
     ) {
         let Some(first) = flows.first() else { return };
@@ -90,9 +102,7 @@ impl Engine {
             key, stamp, hash, body, ..
         } = row;
         match first.source.decode(body, false) {
-            Ok(Record::Partial) => {
-                keep.ring.push(ring(feed, &key, stamp, hash, asked_by));
-            }
+            Ok(Record::Partial | Record::Parts(_)) => keep.ring.push(ring),
             Ok(Record::Whole { value, flags }) => {
                 if was_parked {
                     keep.read.push((feed.to_owned(), key.clone()));
@@ -104,6 +114,7 @@ impl Engine {
                         row_hash: hash,
                         link: known[*n].1.get(&key),
                         target_ahead: self.ahead(&flows[*n]),
+                        again: false,
                     };
                     self.take_record(&flows[*n], &known, &value, &flags, keep);
                 }
@@ -149,20 +160,21 @@ impl Engine {
         }
     }
 
+    fn ring(&self, feed: &str, row: &Row, view: View, asked_by: Option<&str>) -> Ring {
+        Ring {
+            feed: feed.to_owned(),
+            key: row.key.clone(),
+            row_hash: row.hash,
+            stamp: row.stamp,
+            asked_by: asked_by.map(str::to_owned),
+            urgency: view.purpose(),
+            due_at: self.clock.now(),
+        }
+    }
+
     pub(super) async fn links(&self, flow: &Flow, keys: &[&Key]) -> anyhow::Result<Links> {
         let rows = self.store.links(&flow.name, keys).await?;
         Ok(rows.into_iter().map(|row| (row.link.key.clone(), row)).collect())
-    }
-}
-
-fn ring(feed: &str, key: &Key, stamp: Option<Stamp>, row_hash: Hash, asked_by: Option<&str>) -> Ring {
-    Ring {
-        feed: feed.to_owned(),
-        key: key.clone(),
-        row_hash,
-        stamp,
-        asked_by: asked_by.map(str::to_owned),
-        due_at: now(),
     }
 }
 

@@ -7,7 +7,7 @@ use contract::{Hash, Stamp};
 use sqlx::{Connection, Row, SqliteConnection};
 use std::sync::atomic::Ordering;
 
-use super::{Store, now};
+use super::Store;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchState {
@@ -33,6 +33,8 @@ pub struct NewBatch<'a> {
     pub name: &'a str,
     /// Outbox rows in it, in order.
     pub versions: &'a [i64],
+    /// Whose versions they are, in the same order.
+    pub keys: &'a [&'a str],
     pub rows: usize,
     pub content: &'a [u8],
     /// Outbox rows that cannot be written down, and why.
@@ -47,15 +49,15 @@ impl Store {
         let mut connection = self.writing().await?;
         let frozen = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            refuse(&mut transaction, new.refused).await?;
+            refuse(&mut transaction, new.refused, self.now()).await?;
             drop_found(&mut transaction, new.target, new.found).await?;
             if new.versions.is_empty() {
                 transaction.commit().await?;
                 return Ok(None);
             }
             let id: i64 = sqlx::query_scalar(
-                "INSERT INTO batches (target, flow, number, name, state, records, rows, bytes, content, at) \
-                 VALUES (?, ?, ?, ?, 'frozen', ?, ?, ?, ?, ?) RETURNING id",
+                "INSERT INTO batches (target, flow, number, name, state, records, rows, bytes, content, keys, at) \
+                 VALUES (?, ?, ?, ?, 'frozen', ?, ?, ?, ?, ?, ?) RETURNING id",
             )
             .bind(new.target)
             .bind(new.flow)
@@ -65,7 +67,8 @@ impl Store {
             .bind(i64::try_from(new.rows).unwrap_or(i64::MAX))
             .bind(i64::try_from(new.content.len()).unwrap_or(i64::MAX))
             .bind(new.content)
-            .bind(now())
+            .bind(serde_json::to_string(new.keys).unwrap_or_default())
+            .bind(self.now())
             .fetch_one(&mut *transaction)
             .await?;
             let versions = serde_json::to_string(new.versions).unwrap_or_default();
@@ -142,7 +145,7 @@ impl Store {
         let settled = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             sqlx::query("UPDATE batches SET state = 'published', content = NULL, at = ? WHERE id = ?")
-                .bind(now())
+                .bind(self.now())
                 .bind(batch)
                 .execute(&mut *transaction)
                 .await?;
@@ -190,7 +193,7 @@ impl Store {
             .bind(i64::try_from(number).unwrap_or(i64::MAX))
             .bind(name)
             .bind(i64::try_from(rows.len()).unwrap_or(i64::MAX))
-            .bind(now())
+            .bind(self.now())
             .execute(&mut *transaction)
             .await?;
             let hashes: Vec<i64> = rows.iter().map(|hash| hash.0).collect();
@@ -228,7 +231,7 @@ impl Store {
 }
 
 /// Parks versions that cannot be written down. What was parked of the same record before is overtaken.
-async fn refuse(connection: &mut SqliteConnection, refused: &[(i64, String)]) -> sqlx::Result<()> {
+async fn refuse(connection: &mut SqliteConnection, refused: &[(i64, String)], at: Stamp) -> sqlx::Result<()> {
     for (id, reason) in refused {
         sqlx::query(
             "DELETE FROM outbox WHERE state = 'parked' AND (flow, key) = (SELECT flow, key FROM outbox WHERE id = ?)",
@@ -239,7 +242,7 @@ async fn refuse(connection: &mut SqliteConnection, refused: &[(i64, String)]) ->
         sqlx::query("UPDATE outbox SET state = 'parked', attempts = attempts + 1, reason = ?2, at = ?3 WHERE id = ?1")
             .bind(id)
             .bind(reason)
-            .bind(now())
+            .bind(at)
             .execute(&mut *connection)
             .await?;
     }

@@ -4,7 +4,7 @@ use contract::{Cursor, Hash, Key, Stamp};
 use rust_decimal::Decimal;
 use sqlx::{Row, SqliteConnection};
 
-use super::{Settle, Store, now};
+use super::{Settle, Store};
 
 const LIVE: &str = "live";
 
@@ -76,7 +76,7 @@ impl Store {
         )
         .bind(flow)
         .bind(&start.0)
-        .bind(now())
+        .bind(self.now())
         .execute(&mut *self.writing().await?)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -113,7 +113,7 @@ impl Store {
         .bind(flow)
         .bind(run)
         .bind(&watermark.0)
-        .bind(now())
+        .bind(self.now())
         .execute(&mut *connection)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -143,7 +143,7 @@ impl Store {
     }
 
     pub async fn succeeded(&self, flow: &str) -> anyhow::Result<()> {
-        self.flow_state(flow, Some(now()), None).await
+        self.flow_state(flow, Some(self.now()), None).await
     }
 
     pub async fn failed(&self, flow: &str, error: &str) -> anyhow::Result<()> {
@@ -158,7 +158,7 @@ impl Store {
         .bind(flow)
         .bind(success)
         .bind(error)
-        .bind(error.map(|_| now()))
+        .bind(error.map(|_| self.now()))
         .execute(&mut *self.writing().await?)
         .await
         .map_err(|error| self.explain(error.into()))?;

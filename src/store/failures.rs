@@ -1,9 +1,9 @@
 //! What waits for a person: records that cannot be read, mapped or delivered.
 
-use contract::Stamp;
+use contract::{Key, Stamp};
 use sqlx::Row;
 
-use super::{Store, now};
+use super::Store;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -58,13 +58,13 @@ impl Store {
     /// not be mapped is read again from `feed`.
     pub async fn retry(&self, failure: &Failure, feed: &str) -> anyhow::Result<()> {
         let mut connection = self.writing().await?;
-        let at = now();
+        let at = self.now();
         let query = match (failure.stage, &failure.body) {
-            (Place::Read, _) => {
-                sqlx::query("UPDATE inbox SET parked = NULL, attempts = 0, missing = 0, due_at = ?2 WHERE id = ?1")
-                    .bind(failure.id / 2)
-                    .bind(at)
-            }
+            (Place::Read, _) => sqlx::query(
+                "UPDATE inbox SET parked = NULL, attempts = 0, missing = 0, urgency = 0, due_at = ?2 WHERE id = ?1",
+            )
+            .bind(failure.id / 2)
+            .bind(at),
             // A newer version that waits already overtakes it.
             (Place::Deliver, Some(_)) => sqlx::query(
                 "UPDATE OR REPLACE outbox SET state = 'ready' WHERE id = ?1 AND state = 'parked' \
@@ -74,12 +74,12 @@ impl Store {
             .bind(failure.id / 2),
             (Place::Deliver, None) => sqlx::query(
                 // With the row that led to it, or the next pass would take that row for news.
-                "INSERT INTO inbox (feed, key, row_hash, due_at, since, at) VALUES (?1, ?2, \
-                 coalesce((SELECT row_hash FROM links WHERE flow = ?4 AND key = ?2), 0), ?3, ?3, ?3) \
-                 ON CONFLICT DO UPDATE SET due_at = ?3, parked = NULL, attempts = 0",
+                "INSERT INTO inbox (feed, key, row_hash, urgency, due_at, since, at) VALUES (?1, ?2, \
+                 coalesce((SELECT row_hash FROM links WHERE flow = ?4 AND key = ?2), 0), 0, ?3, ?3, ?3) \
+                 ON CONFLICT DO UPDATE SET urgency = 0, due_at = ?3, parked = NULL, attempts = 0",
             )
             .bind(feed)
-            .bind(&failure.key)
+            .bind(Key(failure.key.clone()).whole().0)
             .bind(at)
             .bind(&failure.place),
         };

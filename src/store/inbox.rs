@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use contract::{Hash, Key, Stamp};
+use contract::{Hash, Key, Stamp, Use};
 use sqlx::Row;
 
-use super::{Store, now};
+use super::Store;
 
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -14,6 +14,9 @@ pub struct Waiting {
     pub row_hash: Hash,
     pub stamp: Option<Stamp>,
     pub asked_by: Option<String>,
+    pub urgency: Use,
+    /// It is to be sent even if nothing of it changed.
+    pub again: bool,
     pub attempts: u32,
     /// How often the source said in a row that it has no such record.
     pub missing: u32,
@@ -35,15 +38,21 @@ impl Store {
         Ok(rows.into_iter().map(|(key, hash)| (Key(key), Hash(hash))).collect())
     }
 
-    /// Records of a feed that are due to be read, those that waited longest first.
+    /// Records of a feed that are due to be read: the urgent ones first, of the same urgency those that waited
+    /// longest. A quarter of the places is for the least urgent, so that they get on too.
     pub async fn due(&self, feed: &str, limit: usize) -> anyhow::Result<Vec<Waiting>> {
+        let patient = limit / 4;
         let rows = sqlx::query(
-            "SELECT key, row_hash, attempts, missing, stamp, asked_by FROM inbox \
-             WHERE feed = ? AND parked IS NULL AND due_at <= ? ORDER BY due_at, id LIMIT ?",
+            "SELECT key, row_hash, attempts, missing, stamp, asked_by, urgency, again FROM inbox WHERE id IN ( \
+             SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 \
+             ORDER BY urgency DESC, due_at, id LIMIT ?4) \
+             UNION SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 \
+             ORDER BY urgency, due_at, id LIMIT ?3)) ORDER BY urgency, due_at, id",
         )
         .bind(feed)
-        .bind(now())
-        .bind(i64::try_from(limit)?)
+        .bind(self.now())
+        .bind(i64::try_from(limit - patient)?)
+        .bind(i64::try_from(patient)?)
         .fetch_all(&mut *self.locked().await)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -55,6 +64,12 @@ impl Store {
             missing: row.get::<u32, _>(3),
             stamp: row.get(4),
             asked_by: row.get(5),
+            urgency: match row.get::<i64, _>(6) {
+                0 => Use::Ring,
+                1 => Use::Feed,
+                _ => Use::History,
+            },
+            again: row.get(7),
         };
         Ok(rows.into_iter().map(waiting).collect())
     }
@@ -78,7 +93,7 @@ impl Store {
         .bind(due_at)
         .bind(missing)
         .bind(said)
-        .bind(now())
+        .bind(self.now())
         .execute(&mut *self.writing().await?)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -91,7 +106,7 @@ impl Store {
         sqlx::query("UPDATE inbox SET parked = 'gone', discarded = 1, at = ?3 WHERE feed = ?1 AND key = ?2")
             .bind(&waiting.feed)
             .bind(&waiting.key.0)
-            .bind(now())
+            .bind(self.now())
             .execute(&mut *self.writing().await?)
             .await
             .map_err(|error| self.explain(error.into()))?;
@@ -101,7 +116,7 @@ impl Store {
     /// Makes everything that waits out a back-off due now: a one-shot run does its own waiting.
     pub async fn forget_waits(&self) -> anyhow::Result<()> {
         sqlx::query("UPDATE inbox SET due_at = ?1 WHERE parked IS NULL AND due_at > ?1")
-            .bind(now())
+            .bind(self.now())
             .execute(&mut *self.writing().await?)
             .await
             .map_err(|error| self.explain(error.into()))?;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use contract::{Cursor, Hash, Key, Stamp};
+use contract::{Cursor, Hash, Key, Stamp, Use};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{Coverage, Store, now};
+use super::{Coverage, Store};
 
 /// Rows a statement carries at once; well below SQLite's limit of bound values.
 const CHUNK: usize = 100;
@@ -23,7 +23,19 @@ pub struct Keep {
     /// Inbox rows that are done with: feed and key.
     pub read: Vec<(String, Key)>,
     pub notes: Vec<Note>,
+    /// Records that are known to be no longer there: flow and key.
+    pub gone: Vec<(String, Key)>,
+    /// A sweep saw these, for all flows of `Swept::flows`.
+    pub swept: Option<Swept>,
     pub cursors: Vec<Settle>,
+}
+
+/// What one page of a sweep saw.
+#[derive(Clone, Debug)]
+pub struct Swept {
+    pub sweep: i64,
+    pub flows: Vec<String>,
+    pub keys: Vec<Key>,
 }
 
 /// What a flow now knows of a record.
@@ -76,7 +88,17 @@ pub struct Ring {
     pub stamp: Option<Stamp>,
     /// The flow whose history a person asked for.
     pub asked_by: Option<String>,
+    pub urgency: Use,
     pub due_at: Stamp,
+}
+
+/// How the state writes an urgency down: the smaller, the sooner.
+pub(super) fn urgency(purpose: Use) -> i64 {
+    match purpose {
+        Use::Ring => 0,
+        Use::Stock | Use::Feed => 1,
+        Use::History => 2,
+    }
 }
 
 /// A record that cannot be read, and why.
@@ -112,7 +134,7 @@ impl Store {
         let mut connection = self.writing().await?;
         let stored = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let at = now();
+            let at = self.now();
             clear(&mut transaction, &keep.cleared).await?;
             put_wants(&mut transaction, &keep.wants, at).await?;
             put_parked(&mut transaction, &keep.parked, at).await?;
@@ -125,6 +147,10 @@ impl Store {
                     .bind(&key.0)
                     .execute(&mut *transaction)
                     .await?;
+            }
+            super::sweeps::put_gone(&mut transaction, &keep.gone, at).await?;
+            if let Some(swept) = &keep.swept {
+                super::sweeps::put_swept(&mut transaction, swept).await?;
             }
             super::report::put_notes(&mut transaction, &keep.notes, at).await?;
             for settle in &keep.cursors {
@@ -139,15 +165,29 @@ impl Store {
     pub async fn links(&self, flow: &str, keys: &[&Key]) -> anyhow::Result<Vec<LinkRow>> {
         let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
         let keys = serde_json::to_string(&keys)?;
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT key, stamp, row_hash, mapping, want_hash, epoch FROM links \
              WHERE flow = ?1 AND key IN (SELECT value FROM json_each(?2))",
-        )
-        .bind(flow)
-        .bind(keys)
-        .fetch_all(&mut *self.locked().await)
-        .await
-        .map_err(|error| self.explain(error.into()))?;
+        );
+        let rows = query.bind(flow).bind(keys).fetch_all(&mut *self.locked().await).await;
+        Ok(self.link_rows(flow, rows.map_err(|error| self.explain(error.into()))?))
+    }
+
+    /// The links of a flow for all parts of a record that are not known to be gone.
+    pub async fn links_of_parts(&self, flow: &str, whole: &Key) -> anyhow::Result<Vec<LinkRow>> {
+        let query = sqlx::query(
+            "SELECT key, stamp, row_hash, mapping, want_hash, epoch FROM links \
+             WHERE flow = ?1 AND key > ?2 || ':' AND key < ?2 || ';' AND gone_at IS NULL",
+        );
+        let rows = query
+            .bind(flow)
+            .bind(&whole.0)
+            .fetch_all(&mut *self.locked().await)
+            .await;
+        Ok(self.link_rows(flow, rows.map_err(|error| self.explain(error.into()))?))
+    }
+
+    fn link_rows(&self, flow: &str, rows: Vec<sqlx::sqlite::SqliteRow>) -> Vec<LinkRow> {
         let link = |row: sqlx::sqlite::SqliteRow| LinkRow {
             link: Link {
                 flow: flow.to_owned(),
@@ -159,7 +199,7 @@ impl Store {
             },
             doubtful: row.get::<i64, _>(5) < self.epoch(),
         };
-        Ok(rows.into_iter().map(link).collect())
+        rows.into_iter().map(link).collect()
     }
 }
 
@@ -178,7 +218,7 @@ async fn put_links(connection: &mut SqliteConnection, links: &[Link], epoch: i64
         });
         query.push(
             " ON CONFLICT (flow, key) DO UPDATE SET stamp = excluded.stamp, row_hash = excluded.row_hash, \
-             mapping = excluded.mapping, want_hash = excluded.want_hash, epoch = excluded.epoch",
+             mapping = excluded.mapping, want_hash = excluded.want_hash, epoch = excluded.epoch, gone_at = NULL",
         );
         query
             .build()
@@ -234,18 +274,22 @@ async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp)
             .execute(&mut *connection)
             .await?;
     }
-    if !wants.is_empty() {
-        sqlx::query("DELETE FROM outbox WHERE state = 'ready' AND hash = before AND at = ?")
-            .bind(at)
+    let mut by_flow: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for want in wants {
+        by_flow.entry(&want.flow).or_default().push(&want.key.0);
+    }
+    for (flow, keys) in by_flow {
+        let keys = serde_json::to_string(&keys).unwrap_or_default();
+        // One statement a state, because each has an index of its own.
+        for what in ["state = 'ready' AND hash = before", "state = 'parked'"] {
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "DELETE FROM outbox WHERE flow = ?1 AND key IN (SELECT value FROM json_each(?2)) AND {what}"
+            )))
+            .bind(flow)
+            .bind(&keys)
             .execute(&mut *connection)
             .await?;
-        sqlx::query(
-            "DELETE FROM outbox WHERE state = 'parked' AND EXISTS (SELECT 1 FROM outbox o \
-             WHERE o.flow = outbox.flow AND o.key = outbox.key AND o.state = 'ready' AND o.at = ?)",
-        )
-        .bind(at)
-        .execute(&mut *connection)
-        .await?;
+        }
     }
     Ok(())
 }
@@ -272,13 +316,14 @@ async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: St
 async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp) -> sqlx::Result<()> {
     for chunk in rings.chunks(CHUNK) {
         let mut query: QueryBuilder<Sqlite> =
-            QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, stamp, asked_by, due_at, since, at) ");
+            QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, stamp, asked_by, urgency, due_at, since, at) ");
         query.push_values(chunk, |mut row, ring| {
             row.push_bind(&ring.feed)
                 .push_bind(&ring.key.0)
                 .push_bind(ring.row_hash.0)
                 .push_bind(ring.stamp)
                 .push_bind(&ring.asked_by)
+                .push_bind(urgency(ring.urgency))
                 .push_bind(ring.due_at)
                 .push_bind(at)
                 .push_bind(at);
@@ -289,8 +334,10 @@ async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp)
              attempts = iif(inbox.row_hash = excluded.row_hash, inbox.attempts, 0), \
              missing = iif(inbox.row_hash = excluded.row_hash, inbox.missing, 0), \
              row_hash = excluded.row_hash, stamp = excluded.stamp, parked = NULL, answer = NULL, discarded = 0, \
-             at = excluded.at, asked_by = coalesce(excluded.asked_by, inbox.asked_by) \
-             WHERE inbox.row_hash <> excluded.row_hash OR (inbox.parked IS NULL AND excluded.asked_by IS NOT NULL)",
+             at = excluded.at, asked_by = coalesce(excluded.asked_by, inbox.asked_by), \
+             urgency = iif(inbox.parked IS NULL, min(inbox.urgency, excluded.urgency), excluded.urgency) \
+             WHERE inbox.row_hash <> excluded.row_hash OR (inbox.parked IS NULL \
+             AND (excluded.asked_by IS NOT NULL OR excluded.urgency < inbox.urgency))",
         );
         query
             .build()

@@ -9,13 +9,15 @@ mod inbox;
 mod keep;
 mod outbox;
 mod report;
+mod sweeps;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use contract::Stamp;
+use contract::{Clock, RealClock, Stamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
@@ -24,9 +26,10 @@ pub use batches::{Batch, BatchState, NewBatch};
 pub use cursors::{Backfill, Coverage};
 pub use failures::{Failure, Place};
 pub use inbox::Waiting;
-pub use keep::{Keep, Link, LinkRow, Note, Parked, Ring, Settle, Unread, Want};
+pub use keep::{Keep, Link, LinkRow, Note, Parked, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
 pub use report::{FlowReport, Queue};
+pub use sweeps::Sweep;
 
 /// The first SQLite without the race that can corrupt a WAL file with two writing connections.
 const SQLITE_LEAST: (u32, u32, u32) = (3, 51, 3);
@@ -44,11 +47,12 @@ pub struct Store {
     path: PathBuf,
     /// Counts how often this state met a target that was ahead of it.
     epoch: AtomicI64,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
     /// Opens the state for writing, making it where there is none. One process at a time holds it.
-    pub async fn open(path: &Path) -> anyhow::Result<Store> {
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
         let care = care::Care::take(path)?;
         let existed = path.metadata().is_ok_and(|file| file.len() > 0);
         let (connection, epoch) = Store::ready_connection(path, &care, existed).await?;
@@ -61,6 +65,7 @@ impl Store {
             scratch: None,
             path: path.to_owned(),
             epoch: AtomicI64::new(epoch),
+            clock,
         })
     }
 
@@ -115,11 +120,12 @@ impl Store {
             scratch: None,
             path: path.to_owned(),
             epoch: AtomicI64::new(0),
+            clock: Arc::new(RealClock::default()),
         }))
     }
 
     /// A copy that a dry run may scribble on: the state as it is, in memory.
-    pub async fn scratch(path: &Path) -> anyhow::Result<Store> {
+    pub async fn scratch(path: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
         let folder = tempfile::tempdir().context("making a folder for the dry run's copy of the state")?;
         let copy = folder.path().join("scratch.db");
         if let Some(store) = Store::look(path).await? {
@@ -128,7 +134,7 @@ impl Store {
                 .execute(&mut *store.locked().await)
                 .await?;
         }
-        let mut store = Store::open(&copy).await?;
+        let mut store = Store::open(&copy, clock).await?;
         store.scratch = Some(folder);
         Ok(store)
     }
@@ -162,6 +168,10 @@ impl Store {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn now(&self) -> Stamp {
+        self.clock.now()
     }
 
     fn epoch(&self) -> i64 {
@@ -329,8 +339,4 @@ async fn put_memory(connection: &mut SqliteConnection, owner: &str, name: &str, 
         .execute(connection)
         .await?;
     Ok(())
-}
-
-pub(crate) fn now() -> Stamp {
-    jiff::Timestamp::now().as_millisecond()
 }

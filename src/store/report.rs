@@ -82,7 +82,7 @@ impl Store {
 
     pub async fn trim_journal(&self) -> anyhow::Result<()> {
         sqlx::query("DELETE FROM journal WHERE at < ?")
-            .bind(super::now() - JOURNAL_MS)
+            .bind(self.now() - JOURNAL_MS)
             .execute(&mut *self.writing().await?)
             .await
             .map_err(|error| self.explain(error.into()))?;

@@ -63,6 +63,20 @@ pub struct Window {
     pub until: Option<Timestamp>,
 }
 
+/// What a call is for. All calls to one system share its budget; where several wait, each use gets its
+/// share of the turns, and what one does not need goes to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Use {
+    /// A record that someone rang for: a webhook, or a person who waits for the answer.
+    Ring,
+    /// A stock level on its way into this system.
+    Stock,
+    /// What changed lately: scans, and the records they lead to.
+    Feed,
+    /// What can wait: backfills, deep passes and sweeps, and the records they lead to.
+    History,
+}
+
 #[async_trait]
 pub trait Source: Send + Sync {
     /// The cursor of "everything up to now": a flow that starts from it sees only what comes later,
@@ -75,12 +89,14 @@ pub trait Source: Send + Sync {
     fn settled(&self, cursor: &Cursor) -> Cursor;
     /// What the cursor says as a time, for `status`.
     fn stamp(&self, cursor: &Cursor) -> Option<Stamp>;
+    /// The cursor that lies so much time before this one.
+    fn back(&self, cursor: &Cursor, by: std::time::Duration) -> Cursor;
     /// Reads what changed since the cursor. May repeat rows; must never skip one.
-    fn changes(&self, since: &Cursor) -> Box<dyn Pass>;
+    fn changes(&self, since: &Cursor, purpose: Use) -> Box<dyn Pass>;
     /// Walks all that was created in the window, oldest first, each part proven complete.
     fn history(&self, window: Window, resume: Option<&Cursor>) -> Box<dyn Pass>;
     /// Reads one record; `None` when the system does not have it.
-    async fn read(&self, key: &Key) -> Result<Option<Row>, Error>;
+    async fn read(&self, key: &Key, purpose: Use) -> Result<Option<Row>, Error>;
     /// Makes the canonical record. Pure. `single`: the body is the answer of `read`, so nothing more can come.
     fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed>;
     /// Told once for each flow, before anything is read: whether its mapping mentions a canonical field. A

@@ -63,4 +63,28 @@ pub enum Record {
     },
     /// The row is only an index entry: the record must be read by its key.
     Partial,
+    /// What is read under one key is several records, such as the stock of each variant of a product. A
+    /// part's key in the state is `KEY:PART`; a part that is no longer among them is gone.
+    Parts(Vec<Part>),
+}
+
+/// One of several records that a system shows under one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Tells it from the others under that key, for good.
+    pub id: String,
+    pub value: Value,
+    pub flags: Vec<String>,
+}
+
+impl Key {
+    /// The key of a part of this record.
+    pub fn part(&self, id: &str) -> Key {
+        Key(format!("{}:{id}", self.0))
+    }
+
+    /// The key to read this record under, which is another one for a part.
+    pub fn whole(&self) -> Key {
+        Key(self.0.split(':').next().unwrap_or_default().to_owned())
+    }
 }

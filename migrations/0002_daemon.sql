@@ -1,0 +1,21 @@
+-- The daemon: who asked for a reading and how urgently, what a sweep saw, what a file holds, and which
+-- of its times a flow's schedule was last served.
+
+-- 0: someone rang for it. 1: it changed lately. 2: it can wait.
+ALTER TABLE inbox ADD COLUMN urgency INTEGER NOT NULL DEFAULT 1;
+-- It is to be sent even if nothing of it changed.
+ALTER TABLE inbox ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+DROP INDEX inbox_due;
+CREATE INDEX inbox_due ON inbox (feed, urgency, due_at) WHERE parked IS NULL;
+
+-- The sweep that saw it last, and since when a sweep has not found it at its source.
+ALTER TABLE links ADD COLUMN swept INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE links ADD COLUMN gone_at INTEGER;
+CREATE INDEX links_gone ON links (flow) WHERE gone_at IS NOT NULL;
+
+-- The keys of the records in the file, as a JSON list in the order of their rows.
+ALTER TABLE batches ADD COLUMN keys TEXT;
+
+-- The latest time of its schedule that was served, and when that run began.
+ALTER TABLE flows ADD COLUMN slot_at INTEGER;
+ALTER TABLE flows ADD COLUMN run_at INTEGER;
