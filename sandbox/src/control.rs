@@ -7,10 +7,9 @@ use crate::fault::{Fault, Rule};
 use crate::http::Incoming;
 use crate::jsontext::stamp;
 use crate::order::Order;
-use crate::page::read_stamp;
 use crate::presets::PRESETS;
+use crate::query::{read_paisa, read_stamp};
 use crate::requests::Request;
-use crate::shop::Truth;
 use crate::world::World;
 
 pub(crate) const BASE: &str = "/_sandbox";
@@ -95,8 +94,8 @@ fn truth(world: &World, incoming: &Incoming) -> Answer {
         .and_then(|seq| seq.parse().ok())
         .unwrap_or(0);
     let mut lines = String::new();
-    for entry in world.truth().iter().filter(|entry| entry.seq > since) {
-        lines.push_str(&Truth::json(entry));
+    for entry in world.events().iter().filter(|entry| entry.seq > since) {
+        lines.push_str(&entry.json());
         lines.push('\n');
     }
     Answer::typed(200, "application/x-ndjson", lines)
@@ -212,21 +211,9 @@ fn set(order: &mut Order, name: &str, value: &Value) -> Option<()> {
     Some(())
 }
 
-/// Taka as a number or text with at most two decimals, from its digits.
+/// Taka as a number or text.
 fn paisa(value: &Value) -> Option<i64> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text.as_str()), |rest| (-1, rest));
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    if part.len() > 2 || whole.is_empty() || !(whole.to_owned() + part).bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let part: i64 = format!("{part:0<2}").parse().ok()?;
-    whole
-        .parse::<i64>()
-        .ok()?
-        .checked_mul(100)?
-        .checked_add(part)?
-        .checked_mul(sign)
+    read_paisa(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 fn faults(world: &World, incoming: &Incoming, id: Option<&str>) -> Result<Answer, Answer> {

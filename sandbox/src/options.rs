@@ -7,13 +7,37 @@ use std::time::Duration;
 /// 2026-01-15T06:00:00Z, noon in Dhaka: where the clock of [`Clock::Fixed`] stands by default.
 pub const FIXED_START_MS: i64 = 1_768_456_800_000;
 
-/// How a sandbox is set up. `Options::default()` is a shop of 200 orders with a still clock on a free loopback port.
+/// Everything an app can be granted here.
+const SCOPES: [&str; 13] = [
+    "read:orders",
+    "write:orders",
+    "read:products",
+    "write:products",
+    "read:customers",
+    "write:customers",
+    "read:inventory",
+    "write:inventory",
+    "read:store",
+    "read:discounts",
+    "write:discounts",
+    "read_metafields",
+    "write_metafields",
+];
+
+/// How a sandbox is set up. `Options::default()` is a shop of 200 orders, 40 customers and 30 products with a still
+/// clock on a free loopback port.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Loopback only; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Orders the shop starts with.
     pub orders: usize,
+    /// Customers the shop starts with; orders are from them.
+    pub customers: usize,
+    /// Products the shop starts with.
+    pub products: usize,
+    pub categories: usize,
+    pub discounts: usize,
     /// Same seed, same shop, same movements and same chances.
     pub seed: u64,
     pub store_id: i64,
@@ -30,6 +54,10 @@ pub struct Options {
     pub ties: Ties,
     /// Share of orders with something odd (guest without customer, line without SKU or quantity, bundle); 0 = none.
     pub odd_percent: u32,
+    /// Which stamps a change of stock moves.
+    pub stock_stamps: StockStamps,
+    /// A new order counts in its customer's `total_orders` and `total_spent` and moves that customer's `updated_at`.
+    pub orders_touch_customers: bool,
     /// Rows a page can have at most; a greater `limit` is clamped silently.
     pub limit_max: usize,
     /// Answer 400 to a limit, page, sort or date the platform would silently correct.
@@ -45,26 +73,47 @@ impl Default for Options {
         Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             orders: 200,
+            customers: 40,
+            products: 30,
+            categories: 6,
+            discounts: 5,
             seed: 1,
             store_id: 22,
             client_id: format!("sx_app_{}", "5a".repeat(16)),
             client_secret: format!("sx_secret_{}", "5b".repeat(32)),
             access_token: format!("sx_at_{}", "5c".repeat(48)),
-            scopes: ["read:orders", "write:orders", "read:store"]
-                .map(str::to_owned)
-                .to_vec(),
+            scopes: SCOPES.map(str::to_owned).to_vec(),
             clock: Clock::Fixed(FIXED_START_MS),
             spread_days: 400,
             rows: RowShape::WithLines,
             detail: DetailShape::Plain,
             ties: Ties::Shuffled,
             odd_percent: 4,
+            stock_stamps: StockStamps::Inventory,
+            orders_touch_customers: false,
             limit_max: 250,
             strict: false,
             rate: None,
             truth_file: None,
         }
     }
+}
+
+impl Options {
+    pub(crate) fn shuffles(&self) -> bool {
+        self.ties == Ties::Shuffled
+    }
+}
+
+/// Which stamps a change of stock moves; the platform does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StockStamps {
+    /// None: only a full sweep finds the change.
+    Nothing,
+    /// `updated_at` of the row of `GET /inventory`.
+    Inventory,
+    /// The product's as well.
+    InventoryAndProduct,
 }
 
 /// The world's time, from which stamps and the `Date` header come.

@@ -4,7 +4,10 @@
 mod access;
 mod client;
 mod control;
+mod customers;
 mod data_faults;
+mod goods;
 mod paging;
+mod resources;
 mod truth;
 mod wire_faults;
