@@ -292,8 +292,11 @@ impl History {
         }
     }
 
+    /// A walk over the whole has one place to go on from, its beginning. That is told with every page, so that
+    /// what the page leads to is read before the next one is asked for.
     fn nothing_yet(&self) -> Step {
         Step {
+            cursor: self.whole.map(|_| self.position(0)),
             progress: self.progress(),
             ..Step::default()
         }

@@ -18,10 +18,8 @@ use super::history::History;
 use super::list::List;
 use super::read;
 use super::second::Second;
-use super::span::{Counts, Says, Shown, Span, shown};
+use super::span::{Shown, Span, shown};
 
-/// How often the counts of one span are asked for anew, two requests each time.
-const COUNTS_MAX: u32 = 4;
 /// How often something doubtful is asked for before it is believed.
 const DOUBTS_MAX: u32 = 2;
 
@@ -42,10 +40,12 @@ pub(super) struct Keyset {
     pub(super) limit: u64,
     /// What was shown with the stamp that the page at hand begins with.
     pub(super) edge: HashSet<(Key, Hash)>,
-    span: Option<Span>,
+    pub(super) span: Option<Span>,
     /// More records than fit on a page have the stamp that the page begins with.
     pub(super) second: Option<Second>,
     doubts: u32,
+    /// The page at hand was older than a count, once already.
+    asked_again: bool,
     /// By change only: what was covered, because a record that is touched is met again. A walk that is gone
     /// on with does not know what was covered before, and may count such a record twice.
     met: HashSet<Key>,
@@ -74,6 +74,7 @@ impl Keyset {
             span: None,
             second: None,
             doubts: 0,
+            asked_again: false,
             met: HashSet::new(),
             untimed: HashSet::new(),
             seen: 0,
@@ -189,7 +190,7 @@ impl Keyset {
         if self.doubts < DOUBTS_MAX {
             return Ok(self.nothing_yet());
         }
-        let mut step = self.close_span(total).await?;
+        let (mut step, _) = self.close_span(total).await?;
         self.finish(&mut step, total);
         Ok(step)
     }
@@ -218,76 +219,6 @@ impl Keyset {
         format!("{which}: not proven complete, {found} found and {counted} counted by the store")
     }
 
-    /// The span before the page at hand is done with, proven or not. `total` is the count from its end on.
-    async fn close_span(&mut self, total: Option<u64>) -> Result<Step, Error> {
-        let Some(mut span) = self.span.take() else {
-            return Ok(self.nothing_yet());
-        };
-        let mut step = Step::default();
-        let count = span.total.zip(total).filter(|_| !self.countless);
-        if let Some((from, to)) = count {
-            self.check(&mut span, from, to, &mut step).await?;
-        }
-        self.cover(&mut span.covered);
-        step.covered = span.covered;
-        step.cursor = Some(self.position(span.to));
-        step.progress = self.nothing_yet().progress;
-        Ok(step)
-    }
-
-    /// Holds a span against the counts, and asks for it again where they do not agree.
-    async fn check(&mut self, span: &mut Span, from: u64, to: u64, step: &mut Step) -> Result<(), Error> {
-        let (mut counts, mut from, mut to) = (Counts::default(), from, to);
-        let mut says = counts.say(from, to, span.shown());
-        for _ in 0..COUNTS_MAX {
-            if says == Says::All || counts.contradict_themselves() {
-                return Ok(());
-            }
-            if let Listed::Page(again) = self.feed.page(&self.ask(span.from, self.limit), 1).await? {
-                from = again.total.unwrap_or(from);
-                if self.add_hidden(span, again, step) {
-                    counts.start_over();
-                }
-            }
-            // From the beginning of the span last, and then from its end last: see `Counts`.
-            if counts.say(from, to, span.shown()) == Says::All {
-                return Ok(());
-            }
-            if let Listed::Page(list) = self.feed.page(&self.ask(Some(span.to), 1), 1).await? {
-                to = list.total.unwrap_or(to);
-            }
-            says = counts.say(from, to, span.shown());
-        }
-        if says == Says::All || counts.contradict_themselves() {
-            return Ok(());
-        }
-        if counts.are_no_counts() {
-            self.countless = true;
-            return Ok(());
-        }
-        let (found, counted) = (span.keys.len() as u64, from.saturating_sub(to));
-        step.notes
-            .push(self.unproven(Some((span.from, span.to)), found, counted));
-        Ok(())
-    }
-
-    /// Takes what a page shows of a span that it did not show before.
-    fn add_hidden(&self, span: &mut Span, list: List, step: &mut Step) -> bool {
-        let mut grew = false;
-        for row in list.rows {
-            let stamp = self.stamp(&row);
-            if stamp.is_none_or(|stamp| stamp >= span.to) || !span.keys.insert(row.key.clone()) {
-                continue;
-            }
-            grew = true;
-            if self.inside(self.feed.shape().created(&row)) {
-                span.covered.push((row.key.clone(), row.control));
-                step.rows.push(row);
-            }
-        }
-        grew
-    }
-
     /// Takes a page that is in order and has rows.
     async fn take(&mut self, list: List, last: Stamp) -> Result<Step, Error> {
         let count = list.rows.len() as u64;
@@ -299,7 +230,12 @@ impl Keyset {
             return Ok(self.nothing_yet());
         }
         self.doubts = 0;
-        let mut step = self.close_span(list.total).await?;
+        let (mut step, counted) = self.close_span(list.total).await?;
+        // The page at hand is from before what was counted since: of an older copy, or something came.
+        if counted > list.total && !std::mem::replace(&mut self.asked_again, true) {
+            return Ok(step);
+        }
+        self.asked_again = false;
         if self.total.is_none() {
             self.total = list.total;
         }

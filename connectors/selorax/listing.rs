@@ -32,11 +32,12 @@ pub(super) struct Listing {
 }
 
 /// What the listings of one window found together.
-#[derive(Default)]
 pub(super) struct Union {
     /// Control amount and creation time by key.
     pub(super) found: HashMap<Key, (Option<Decimal>, Option<Stamp>)>,
     listings: u32,
+    /// So many listings at least, before a count that is off is taken for the store's own mistake.
+    least: u32,
     /// What the store counted in the listings that the union is made of.
     counted: Option<u64>,
 }
@@ -87,7 +88,26 @@ impl Listing {
     }
 }
 
+impl Default for Union {
+    fn default() -> Union {
+        Union {
+            found: HashMap::new(),
+            listings: 0,
+            least: 3,
+            counted: None,
+        }
+    }
+}
+
 impl Union {
+    /// Of rows that have no order at all, where one more listing may well show nothing new.
+    pub(super) fn patient() -> Union {
+        Union {
+            least: LISTINGS_MAX,
+            ..Union::default()
+        }
+    }
+
     pub(super) fn take(&mut self, listing: &mut Listing, list: &List, shape: &Shape) {
         listing.rows += list.rows.len() as u64;
         if listing.page == 1 {
@@ -117,7 +137,7 @@ impl Union {
             None => listing.page == 1 || (self.listings > 1 && !listing.grew),
         };
         // A count that stays off while nothing new turns up is the store's own mistake.
-        let hopeless = self.listings >= LISTINGS_MAX || (self.listings >= 3 && steady && !listing.grew);
+        let hopeless = self.listings >= LISTINGS_MAX || (self.listings >= self.least && steady && !listing.grew);
         match (proven, hopeless) {
             (true, _) => Verdict::Proven,
             (false, true) => Verdict::Short(listing.last_total),

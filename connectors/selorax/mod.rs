@@ -13,6 +13,7 @@ mod listing;
 mod order;
 mod orders;
 mod products;
+mod proof;
 mod read;
 mod resource;
 mod second;

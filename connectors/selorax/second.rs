@@ -27,7 +27,7 @@ impl Second {
         Second {
             stamp,
             listing: Listing::default(),
-            union: Union::default(),
+            union: Union::patient(),
             shown: 0,
         }
     }

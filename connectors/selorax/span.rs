@@ -96,11 +96,6 @@ impl Counts {
         says
     }
 
-    /// Forgets what was said before more rows were shown.
-    pub(super) fn start_over(&mut self) {
-        *self = Counts::default();
-    }
-
     pub(super) fn contradict_themselves(&self) -> bool {
         self.fewer && self.more
     }
@@ -138,7 +133,7 @@ mod tests {
         assert!(!counts.contradict_themselves());
         assert_eq!(counts.say(100, 60, 38..=39), Says::More);
         assert!(counts.contradict_themselves());
-        counts.start_over();
+        let mut counts = Counts::default();
         assert_eq!(counts.say(60, 100, 4..=4), Says::Fewer);
         assert_eq!(counts.say(100, 99, 0..=1), Says::All);
     }
