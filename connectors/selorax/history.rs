@@ -72,6 +72,7 @@ impl History {
             at: Some(0),
             unbounded: true,
             whole: Some(sort),
+            union: Union::patient(),
             ..History::new(feed, window, None)
         }
     }

@@ -136,6 +136,10 @@ impl Union {
             Some(total) => steady && (distinct == total || union == total),
             None => listing.page == 1 || (self.listings > 1 && !listing.grew),
         };
+        if !proven && listing.first_total.is_some_and(|total| union > total) {
+            // Something in it is gone, so it can never add up: the next listings add to this one alone.
+            self.found.retain(|key, _| listing.keys.contains(key));
+        }
         // A count that stays off while nothing new turns up is the store's own mistake.
         let hopeless = self.listings >= LISTINGS_MAX || (self.listings >= self.least && steady && !listing.grew);
         match (proven, hopeless) {
@@ -192,6 +196,32 @@ mod tests {
         // 1 is gone, 4 was hidden both times: 1, 2 and 3 are three, and not the three that are there.
         assert_eq!(go(&mut union, &[(&[2, 3], 3), (&[3], 3)]), Verdict::Again);
         assert_eq!(go(&mut union, &[(&[2, 3], 3), (&[4], 3)]), Verdict::Proven);
+    }
+
+    #[test]
+    fn what_is_gone_since_the_first_listing_does_not_stand_in_the_way_of_the_later_ones() {
+        let mut union = Union::patient();
+        // 1 went and 5 came, so that the count stayed; then a tie hides 4, and then 2.
+        assert_eq!(go(&mut union, &[(&[1, 2], 4), (&[3, 4], 4)]), Verdict::Proven);
+        let mut union = Union::patient();
+        assert_eq!(go(&mut union, &[(&[1, 2, 6], 4), (&[3, 4], 4)]), Verdict::Again);
+        assert_eq!(go(&mut union, &[(&[5, 2], 4), (&[3, 3], 4)]), Verdict::Again);
+        assert_eq!(go(&mut union, &[(&[5, 3], 4), (&[3, 4], 4)]), Verdict::Proven);
+    }
+
+    #[test]
+    fn a_listing_goes_back_by_what_is_gone_and_not_for_ever() {
+        let mut listing = Listing::default();
+        let mut at = |page, total| {
+            listing.page = page;
+            listing.last_total = Some(total);
+            listing.reach_back(10);
+            listing.page
+        };
+        assert_eq!([at(1, 100), at(2, 100), at(3, 99)], [1, 2, 1]);
+        assert_eq!([at(2, 99), at(3, 104), at(4, 84)], [2, 3, 1]);
+        let ends: Vec<u64> = (0..200).map(|n| at(9, 100 - n % 2)).collect();
+        assert_eq!(ends.last(), Some(&9));
     }
 
     #[test]
