@@ -56,7 +56,7 @@ pub struct Flow {
 }
 
 /// The topics that the store sends, by the resource they are about.
-const TOPICS: [(&str, &[&str]); 4] = [
+const TOPICS: [(&str, &[&str]); 5] = [
     (
         "orders",
         &[
@@ -70,6 +70,8 @@ const TOPICS: [(&str, &[&str]); 4] = [
     ("products", &["product.created", "product.updated", "product.deleted"]),
     ("customers", &["customer.created", "customer.updated"]),
     ("inventory", &["inventory.updated"]),
+    // Nothing is sent about the profile, so nothing else may start a flow of it.
+    ("store", &[]),
 ];
 
 pub(super) fn read(
