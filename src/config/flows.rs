@@ -245,7 +245,8 @@ fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>) -> Vec<String> {
         .find(|(name, _)| *name == resource)
         .map(|(_, topics)| *topics);
     let all: Vec<&str> = TOPICS.iter().flat_map(|(_, topics)| topics.iter().copied()).collect();
-    let known = of_resource.unwrap_or(&all);
+    let is_silent = of_resource.is_some_and(<[&str]>::is_empty);
+    let known = of_resource.filter(|_| !is_silent).unwrap_or(&all);
     let given = reader
         .field(
             "triggers",
@@ -255,13 +256,16 @@ fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>) -> Vec<String> {
     let from_store = from.is_some_and(|from| from.connector == STORE);
     match given {
         Some(topics) => {
-            if !from_store && from.is_some() && !topics.is_empty() {
+            if from_store && is_silent && !topics.is_empty() {
+                let hint = Some("remove `triggers`; `schedule` starts this flow".to_owned());
+                reader.problem_at("triggers", "the store sends no webhook about this", hint);
+            } else if !from_store && from.is_some() && !topics.is_empty() {
                 let hint = Some("remove `triggers`; `schedule` starts this flow".to_owned());
                 reader.problem_at("triggers", "only the store sends webhooks", hint);
             }
             topics.into_iter().map(str::to_owned).collect()
         }
-        None if from_store => known.iter().map(|topic| (*topic).to_owned()).collect(),
+        None if from_store && !is_silent => known.iter().map(|topic| (*topic).to_owned()).collect(),
         None => Vec::new(),
     }
 }
