@@ -9,10 +9,9 @@ use anyhow::Context;
 use sandbox::{Clock, Options, Sandbox, World};
 
 use super::progress::Console;
-use super::setup::{self, Manner};
 use super::{output, run};
 use crate::config::Mode;
-use crate::engine::{Engine, Range};
+use crate::work::{Job, grouped, load};
 
 const FOLDER: &str = "demo";
 /// Marks a folder that an earlier demo made, which this one may empty.
@@ -39,7 +38,7 @@ impl Demo {
             .context("starting the pretend store")?;
         heading(&format!(
             "1. A pretend store with {} orders is up at {}",
-            output::grouped(orders as u64),
+            grouped(orders as u64),
             sandbox.url()
         ));
         outln!("   Its config is demo/sync.yaml: a store, a folder, one flow between them.");
@@ -133,22 +132,25 @@ flows:
 }
 
 async fn pass(path: &Path, history: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
-    let console = Arc::new(Console::new(history));
-    let wait = Duration::from_secs(30);
-    let manner = Manner {
-        dry: false,
-        wait,
-        endless: false,
-        voice: console.clone(),
-    };
-    let mut engine: Engine = setup::engine(&config, &[], manner).await?;
-    let done = if history {
-        engine.backfill(Range::default()).await
+    let config = Arc::new(load(path, Mode::Full)?);
+    let job = if history {
+        Job::Backfill {
+            flows: Vec::new(),
+            since: None,
+            until: None,
+            dry: false,
+        }
     } else {
-        engine.once().await
+        Job::Once {
+            flows: Vec::new(),
+            wait: Duration::from_secs(30),
+            dry: false,
+        }
     };
-    run::end(engine, &console, done).await
+    let console = Arc::new(Console::new(history));
+    let code = run::here(config, &job, console.clone()).await;
+    console.close();
+    code
 }
 
 fn change(world: &World) {

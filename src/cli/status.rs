@@ -4,13 +4,14 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::output::{grouped, local, span, utc};
-use super::{DONE, UNFINISHED, output, setup};
+use super::output::{local, span, utc};
+use super::{DONE, UNFINISHED, output};
 use crate::config::{Config, Flow, Mode};
 use crate::store::{FlowReport, Queue, Store};
+use crate::work::{grouped, load};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Offline)?;
+    let config = load(path, Mode::Offline)?;
     let store = Store::look(&config.state_path).await?;
     let mut flows = Vec::new();
     for flow in &config.flows {

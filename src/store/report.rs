@@ -43,13 +43,11 @@ impl Store {
         .fetch_one(&mut *connection)
         .await
         .map_err(|error| self.explain(error.into()))?;
-        let backfills: Vec<String> = sqlx::query_scalar(
-            "SELECT run FROM cursors WHERE flow = ?1 AND run <> 'live' AND done = 0 \
-             AND NOT (run = 'initial' AND EXISTS (SELECT 1 FROM cursors WHERE flow = ?1 AND run = 'live'))",
-        )
-        .bind(flow)
-        .fetch_all(&mut *connection)
-        .await?;
+        let backfills: Vec<String> =
+            sqlx::query_scalar("SELECT run FROM cursors WHERE flow = ?1 AND run <> 'live' AND done = 0")
+                .bind(flow)
+                .fetch_all(&mut *connection)
+                .await?;
         Ok(FlowReport {
             watermark: row.get(0),
             last_success_at: row.get(1),
