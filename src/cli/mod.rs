@@ -153,9 +153,14 @@ pub async fn main(cli: Cli) -> u8 {
         let path = config::find(cli.common.config, &config::process_env);
         return tell(run::daemon(&path).await.map(|()| DONE));
     }
+    // What goes on until somebody ends it ends well that way.
+    let is_endless = matches!(cli.command, Some(Command::Tail { .. } | Command::Sandbox(_)));
     tokio::select! {
         code = dispatch(cli) => code,
         () = stop_signal() => {
+            if is_endless {
+                return DONE;
+            }
             eprintln!("interrupted; nothing is lost, and the same command goes on from here");
             FAILED
         }

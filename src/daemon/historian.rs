@@ -16,6 +16,8 @@ use crate::work::{Parts, grouped};
 
 /// The longest sleep, so that a clock that was set is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// When the daemon began to look after the feed.
+const WATCHED_SINCE: &str = "watched_since";
 const TROUBLE_DELAY: Duration = Duration::from_secs(10);
 const TROUBLE_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -170,13 +172,16 @@ impl Historian {
             return Ok(None);
         }
         let clock = &self.parts.clock;
-        let last = self.parts.store.memory(&self.feed, name).await?;
-        let last: Option<Stamp> = last.and_then(|text| text.parse().ok());
+        let mut last = None;
+        for name in [name, WATCHED_SINCE] {
+            let told = self.parts.store.memory(&self.feed, name).await?;
+            last = last.or(told.and_then(|text| text.parse::<Stamp>().ok()));
+        }
+        if last.is_none() {
+            self.remember(WATCHED_SINCE).await?;
+        }
         let gone = last.map_or(0, |last| clock.now().saturating_sub(last).max(0));
         let left = every.saturating_sub(Duration::from_millis(u64::try_from(gone).unwrap_or(0)));
-        if last.is_none() {
-            self.remember(name).await?;
-        }
         let due = clock.monotonic() + left;
         Ok(Some(Recurring { name, every, due }))
     }

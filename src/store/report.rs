@@ -17,6 +17,10 @@ pub struct FlowReport {
     pub flagged: u64,
     pub files: u64,
     pub backfills_under_way: Vec<String>,
+    /// Records that are no longer at the source.
+    pub deleted: u64,
+    /// The latest time of its schedule that was served.
+    pub slot_at: Option<Stamp>,
 }
 
 /// How much waits where.
@@ -36,7 +40,8 @@ impl Store {
         let row = sqlx::query(
             "SELECT (SELECT position FROM cursors WHERE flow = ?1 AND run = 'live'), f.last_success_at, f.last_error, f.last_error_at, \
              (SELECT count(*) FROM journal WHERE flow = ?1 AND what = 'flagged'), \
-             (SELECT count(*) FROM batches WHERE flow = ?1 AND state = 'published') \
+             (SELECT count(*) FROM batches WHERE flow = ?1 AND state = 'published'), \
+             (SELECT count(*) FROM links WHERE flow = ?1 AND gone_at IS NOT NULL), f.slot_at \
              FROM (SELECT 1) LEFT JOIN flows f ON f.flow = ?1",
         )
         .bind(flow)
@@ -56,6 +61,8 @@ impl Store {
             flagged: u64::try_from(row.get::<i64, _>(4))?,
             files: u64::try_from(row.get::<i64, _>(5))?,
             backfills_under_way: backfills,
+            deleted: u64::try_from(row.get::<i64, _>(6))?,
+            slot_at: row.get(7),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Jobs: everything that changes the state because a person asked for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +108,11 @@ pub async fn perform(
     let lanes: Vec<_> = engine.feeds().iter().map(|feed| engine.lanes.of(feed)).collect();
     // From here to the end the daemon leaves what these feeds have queued to this job.
     let _jobs: Vec<_> = lanes.iter().map(|lane| lane.job()).collect();
+    let before: BTreeMap<String, u64> = engine
+        .feeds()
+        .into_iter()
+        .map(|feed| (feed.clone(), engine.requests(&feed)))
+        .collect();
     let done = match &job {
         Job::Once { .. } => engine.once().await,
         Job::Backfill { .. } => engine.backfill(range).await,
@@ -121,11 +126,16 @@ pub async fn perform(
         }
         Job::Discard { .. } => Ok(()),
     };
-    end(&engine, voice.as_ref(), done).await
+    end(&engine, voice.as_ref(), &before, done).await
 }
 
 /// Tells what the run did and works out its exit code.
-async fn end(engine: &Engine, voice: &dyn Voice, done: anyhow::Result<()>) -> anyhow::Result<u8> {
+async fn end(
+    engine: &Engine,
+    voice: &dyn Voice,
+    before: &BTreeMap<String, u64>,
+    done: anyhow::Result<()>,
+) -> anyhow::Result<u8> {
     let mut unfinished = false;
     let mut troubled = false;
     for flow in &engine.flows {
@@ -135,7 +145,9 @@ async fn end(engine: &Engine, voice: &dyn Voice, done: anyhow::Result<()>) -> an
             engine.store.succeeded(&flow.name).await?;
         }
         let queue = engine.queue(flow).await?;
-        summary(voice, flow, &ledger, &queue, engine.requests(&flow.feed), engine.dry);
+        let before = before.get(&flow.feed).copied().unwrap_or(0);
+        let requests = engine.requests(&flow.feed).saturating_sub(before);
+        summary(voice, flow, &ledger, &queue, requests, engine.dry);
         unfinished |= queue != Queue::default() || ledger.unproven > 0;
         troubled |= !is_well;
     }

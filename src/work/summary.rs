@@ -4,7 +4,7 @@ use crate::engine::{Flow, Ledger, Voice};
 use crate::store::{Coverage, Queue};
 
 /// What one run did for one flow.
-pub fn summary(voice: &dyn Voice, flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64, dry: bool) {
+pub(super) fn summary(voice: &dyn Voice, flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64, dry: bool) {
     voice.out(&format!("{}: {} to {}", flow.name, flow.feed, flow.target));
     if ledger.covered.records > 0 {
         voice.out(&format!("  history  {}", told(&ledger.covered)));
