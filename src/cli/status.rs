@@ -37,7 +37,13 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
         let connectors: Vec<Json> = connectors
             .iter()
             .map(|c| {
-                json!({"name": c.name, "circuit": c.circuit, "paused_until": c.paused_until, "rate_limit": c.rate_limit})
+                json!({
+                    "name": c.name,
+                    "circuit": c.circuit(),
+                    "open_since": c.open_since.map(utc),
+                    "paused_until": c.paused_until.map(utc),
+                    "rate_limit": c.rate_limit,
+                })
             })
             .collect();
         output::print_json(&json!({
@@ -59,10 +65,7 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             }
         }
         for condition in &connectors {
-            let calls = match &condition.paused_until {
-                Some(until) => format!("paused until {until}, as it asked"),
-                None => "calls go through".to_owned(),
-            };
+            let calls = condition.told(&config);
             let rate = condition
                 .rate_limit
                 .as_ref()
@@ -79,9 +82,10 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
 
 struct Condition {
     name: String,
-    /// `closed`: calls go through. `paused`: the other side asked for a pause.
-    circuit: &'static str,
-    paused_until: Option<String>,
+    /// The other side fails again and again: one probe at a time goes out.
+    open_since: Option<Stamp>,
+    /// It asked for a pause.
+    paused_until: Option<Stamp>,
     rate_limit: Option<String>,
 }
 
@@ -111,21 +115,47 @@ async fn upkeep(config: &Config, store: Option<&Store>) -> anyhow::Result<Json> 
     Ok(Json::Object(told))
 }
 
+impl Condition {
+    /// `open` before `paused`: what fails is worse news than what waits.
+    fn circuit(&self) -> &'static str {
+        match (self.open_since, self.paused_until) {
+            (Some(_), _) => "open",
+            (None, Some(_)) => "paused",
+            (None, None) => "closed",
+        }
+    }
+
+    fn told(&self, config: &Config) -> String {
+        let stamp = |stamp| local(stamp, &config.timezone);
+        let open = self.open_since.map(|since| {
+            let since = stamp(since);
+            format!("no calls since {since}, because they fail; it is tried now and then")
+        });
+        let paused = self
+            .paused_until
+            .map(|until| format!("paused until {}, as it asked", stamp(until)));
+        let told: Vec<String> = open.into_iter().chain(paused).collect();
+        match told.is_empty() {
+            true => "calls go through".to_owned(),
+            false => told.join("; "),
+        }
+    }
+}
+
 async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Vec<Condition>> {
     let mut conditions = Vec::new();
     for (name, settings) in &config.connectors {
-        let until = match store {
-            Some(store) => store
-                .memory(name, "paused_until")
-                .await?
-                .and_then(|text| text.parse::<i64>().ok()),
-            None => None,
+        let memory = async |what: &str| match store {
+            Some(store) => store.memory(name, what).await,
+            None => Ok(None),
         };
-        let until = until.filter(|until| *until > output::now());
+        let paused_until = memory("paused_until").await?.and_then(|text| text.parse().ok());
+        let circuit = memory("circuit").await?;
+        let open_since = circuit.as_deref().and_then(|text| text.strip_prefix("open since "));
         conditions.push(Condition {
             name: name.clone(),
-            circuit: if until.is_some() { "paused" } else { "closed" },
-            paused_until: until.map(utc),
+            open_since: open_since.and_then(|stamp| stamp.parse().ok()),
+            paused_until: paused_until.filter(|until| *until > output::now()),
             rate_limit: settings
                 .rate_limit()
                 .map(|rate| format!("{} in {} s", rate.calls, rate.per.as_secs())),
