@@ -155,7 +155,7 @@ impl Store {
         let mut connection = self.writing().await?;
         let settled = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("UPDATE batches SET state = 'published', content = NULL, at = ? WHERE id = ?")
+            sqlx::query("UPDATE batches SET state = 'published', content = NULL, at = max(at, ?) WHERE id = ?")
                 .bind(self.now())
                 .bind(batch)
                 .execute(&mut *transaction)
