@@ -1,14 +1,15 @@
 //! `/_sandbox/…`: the sandbox's own controls for people with `curl`. Nothing here is part of the platform or of its request log.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::fault::{Fault, Rule};
+use crate::fields::{Fields, Unknown, patch, unfit};
 use crate::http::Incoming;
 use crate::jsontext::stamp;
 use crate::order::Order;
 use crate::presets::PRESETS;
-use crate::query::{read_paisa, read_stamp};
+use crate::query::read_stamp;
 use crate::requests::Request;
 use crate::world::World;
 
@@ -132,8 +133,8 @@ fn orders(world: &World, incoming: &Incoming, id: Option<&str>) -> Result<Answer
         "DELETE" => world.delete_order(id),
         "POST" => {
             let fields = body(incoming)?;
-            check(&fields)?;
-            world.update_order(id, |order| patch(order, &fields))
+            check::<Order>(&fields)?;
+            world.update_order(id, |order| patch(order, &fields, Unknown::Keep))
         }
         _ => return Err(Answer::error(405, "method_not_allowed", "GET, POST or DELETE")),
     };
@@ -149,71 +150,19 @@ fn create(world: &World, incoming: &Incoming) -> Result<Answer, Answer> {
             .filter(|count| *count <= 100_000)
             .ok_or_else(|| refuse("count: 0 to 100000"))?,
     };
-    check(&fields)?;
+    check::<Order>(&fields)?;
     let mut ids = Vec::new();
     for _ in 0..count {
-        ids.push(world.insert_order(|order| patch(order, &fields)));
+        ids.push(world.insert_order(|order| patch(order, &fields, Unknown::Keep)));
     }
     Ok(json_answer(&json!({"order_ids": ids})))
 }
 
-/// Whether a value suits its field depends on no order, so it is tried on an empty one before anything changes.
-fn check(fields: &serde_json::Map<String, Value>) -> Result<(), Answer> {
-    let mut scratch = Order::default();
-    let unfit = fields
-        .iter()
-        .find(|(name, value)| set(&mut scratch, name, value).is_none());
-    unfit.map_or(Ok(()), |(name, _)| {
+/// Refuses values that do not suit their fields, before anything changes.
+fn check<R: Fields>(fields: &Map<String, Value>) -> Result<(), Answer> {
+    unfit::<R>(fields).map_or(Ok(()), |name| {
         Err(refuse(&format!("{name}: not a value this field takes")))
     })
-}
-
-/// Sets checked fields by the platform's names; a name it does not know becomes an extra member.
-fn patch(order: &mut Order, fields: &serde_json::Map<String, Value>) {
-    for (name, value) in fields {
-        if set(order, name, value).is_none() {
-            tracing::warn!(name, "a field was not set");
-        }
-    }
-}
-
-fn set(order: &mut Order, name: &str, value: &Value) -> Option<()> {
-    let text = || {
-        if value.is_null() {
-            Some(None)
-        } else {
-            value.as_str().map(|text| Some(text.to_owned()))
-        }
-    };
-    match name {
-        "order_status" => order.status = value.as_str()?.to_owned(),
-        "financial_status" => order.financial_status = text()?,
-        "fulfillment_status" => order.fulfillment_status = text()?,
-        "payment_method" => order.payment_method = text()?,
-        "note" => order.note = text()?,
-        "courier" => order.courier = text()?,
-        "courier_id" => order.courier_id = text()?,
-        "tracking_code" => order.tracking_code = text()?,
-        "store_serial_order_no" => order.serial = text()?,
-        "customer_name" => order.customer.name = text()?,
-        "customer_phone" => order.customer.phone = text()?,
-        "customer_email" => order.customer.email = text()?,
-        "user_id" => order.user_id = if value.is_null() { None } else { Some(value.as_i64()?) },
-        "tax" => order.tax = paisa(value)?,
-        "shipping" => order.shipping = paisa(value)?,
-        "discount" => order.discount = paisa(value)?,
-        "created_at" => order.created_ms = read_stamp(value.as_str()?)?,
-        "order_id" | "store_id" | "items" | "sub_total" | "grand_total" | "updated_at" => return None,
-        other => {
-            order.extra.insert(other.to_owned(), value.to_string());
-        }
-    }
-    Some(())
-}
-
-/// Taka as a number or text.
-fn paisa(value: &Value) -> Option<i64> {
-    read_paisa(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 fn faults(world: &World, incoming: &Incoming, id: Option<&str>) -> Result<Answer, Answer> {

@@ -20,16 +20,21 @@
 mod answer;
 mod auth;
 mod control;
+mod courier;
 mod customer;
 mod endpoint;
 mod fault;
+mod fields;
+mod filters;
 mod goods;
+mod hooks;
 mod http;
 mod index;
 mod journal;
 mod jsontext;
 mod lists;
 mod make;
+mod metafields;
 mod movement;
 mod options;
 mod order;
@@ -48,17 +53,28 @@ mod shop;
 mod small;
 mod splice;
 mod table;
+mod time;
+mod topics;
 mod view;
+mod webhook;
 mod wire;
 mod world;
 mod worldgoods;
+mod worldhooks;
 mod worldorders;
+mod writegoods;
+mod writes;
 
 pub use customer::{AddressForm, Customer};
 pub use fault::{Canned, Fault, Kind, Length, Match, Rule, When};
+pub use hooks::{Delivery, Outcome};
 pub use journal::{By, Change, Event, Record, Truth};
+pub use metafields::Metafield;
 pub use movement::{Moment, Movement};
-pub use options::{Access, Clock, DetailShape, FIXED_START_MS, Options, Rate, RowShape, StockStamps, Ties};
+pub use options::{
+    Access, Clock, DetailShape, FIXED_START_MS, Options, Rate, RowShape, Spelling, StatusKey, StockStamps, Ties,
+    VariantPut, Waits, WebhookOptions,
+};
 pub use order::{Line, Order, Recipient};
 pub use plan::RuleState;
 pub use presets::PRESETS;
@@ -69,4 +85,5 @@ pub use resource::Resource;
 pub use server::{Sandbox, serve};
 pub use small::{Category, Discount};
 pub use splice::Splice;
+pub use webhook::{Subscription, TOPICS, sign};
 pub use world::World;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::courier;
 use crate::http;
 use crate::options::Options;
 use crate::world::World;
@@ -17,6 +18,8 @@ pub struct Sandbox {
     addr: SocketAddr,
     world: Arc<World>,
     task: JoinHandle<()>,
+    /// Sends the webhooks.
+    courier: JoinHandle<()>,
 }
 
 impl Sandbox {
@@ -33,7 +36,13 @@ impl Sandbox {
         let addr = listener.local_addr()?;
         let world = Arc::new(World::new(&options)?);
         let task = tokio::spawn(accept(listener, Arc::clone(&world)));
-        Ok(Sandbox { addr, world, task })
+        let courier = tokio::spawn(courier::run(Arc::clone(&world)));
+        Ok(Sandbox {
+            addr,
+            world,
+            task,
+            courier,
+        })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -52,11 +61,14 @@ impl Sandbox {
     /// Stops and waits until the port is free.
     pub async fn stop(mut self) {
         self.task.abort();
-        // The task was just aborted, so an error is the expected end.
-        if let Err(error) = (&mut self.task).await
-            && error.is_panic()
-        {
-            tracing::error!("the sandbox's accept loop had panicked");
+        self.courier.abort();
+        for (name, task) in [("accept loop", &mut self.task), ("courier", &mut self.courier)] {
+            // The task was just aborted, so an error is the expected end.
+            if let Err(error) = task.await
+                && error.is_panic()
+            {
+                tracing::error!("the sandbox's {name} had panicked");
+            }
         }
     }
 }
@@ -64,6 +76,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.task.abort();
+        self.courier.abort();
     }
 }
 
