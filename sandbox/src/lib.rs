@@ -20,6 +20,7 @@
 mod answer;
 mod auth;
 mod control;
+mod controls;
 mod courier;
 mod customer;
 mod endpoint;
@@ -32,6 +33,7 @@ mod http;
 mod index;
 mod journal;
 mod jsontext;
+mod kinds;
 mod lists;
 mod make;
 mod metafields;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
-use crate::fault::Canned;
 use crate::http::Incoming;
 use crate::journal::Record;
 use crate::jsontext::Members;
@@ -57,14 +56,6 @@ impl Metafields {
             .iter()
             .any(|known| known.resource_type == resource_type && known.namespace == namespace && known.key == key)
     }
-}
-
-/// What a platform without the tables says to every call.
-pub(crate) fn table_missing() -> Answer {
-    let body = r#"{"error":"ER_NO_SUCH_TABLE: Table 'selorax.app_metafield_values' doesn't exist","status":500}"#;
-    let mut answer = Canned::error(500, "", "");
-    body.clone_into(&mut answer.body);
-    Answer::canned(answer)
 }
 
 pub(crate) fn definitions(inner: &Inner, incoming: &Incoming) -> Answer {

@@ -75,6 +75,8 @@ pub struct Options {
     /// The status of an answer that tells of something created: 200 or 201.
     pub created_code: u16,
     pub webhooks: WebhookOptions,
+    /// Subscribed to every documented topic from the start: `http://` and a loopback address.
+    pub webhook_url: Option<String>,
     /// Every event of the truth log is also appended to this file, one JSON object a line.
     pub truth_file: Option<PathBuf>,
 }
@@ -115,6 +117,7 @@ impl Default for Options {
             variant_put: VariantPut::Works,
             created_code: 200,
             webhooks: WebhookOptions::default(),
+            webhook_url: None,
             truth_file: None,
         }
     }
@@ -224,6 +227,8 @@ pub enum Clock {
     Running(i64),
     /// The machine's time.
     Real,
+    /// Starts at the machine's time and runs so many times as fast as real time.
+    RealScaled(u32),
     /// Starts at this time and runs `factor` times as fast as real time.
     Scaled { start_ms: i64, factor: u32 },
 }

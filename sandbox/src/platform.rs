@@ -176,8 +176,11 @@ fn refusal(inner: &Inner, plan: &mut Plan, incoming: &Incoming, endpoint: Endpoi
     if let Err(refusal) = auth::check(incoming, &inner.access, scope.as_deref()) {
         return Some(refusal);
     }
-    if endpoint.resource() == Some(Resource::Metafields) && !inner.options.metafields {
-        return Some(metafields::table_missing());
+    if endpoint.resource() == Some(Resource::Metafields)
+        && !inner.options.metafields
+        && let Fault::Answer(canned) = Fault::metafields_missing()
+    {
+        return Some(Answer::canned(canned));
     }
     let body = plan.take(|fault| match fault {
         Fault::Body(body) => Some(body.clone()),

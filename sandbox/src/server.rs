@@ -35,6 +35,10 @@ impl Sandbox {
         let listener = TcpListener::bind(options.listen).await?;
         let addr = listener.local_addr()?;
         let world = Arc::new(World::new(&options)?);
+        if let Some(url) = &options.webhook_url {
+            let subscribed = world.subscribe_all(url);
+            subscribed.map_err(|complaint| io::Error::new(io::ErrorKind::InvalidInput, complaint))?;
+        }
         let task = tokio::spawn(accept(listener, Arc::clone(&world)));
         let courier = tokio::spawn(courier::run(Arc::clone(&world)));
         Ok(Sandbox {
@@ -109,8 +113,10 @@ pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> 
     let mut sandbox = Sandbox::start(options).await?;
     let access = sandbox.world.access();
     announce(&format!(
-        "A pretend store with {} orders listens on {}",
+        "A pretend store with {} orders, {} customers and {} products listens on {}",
         sandbox.world.order_count(),
+        sandbox.world.customer_count(),
+        sandbox.world.product_count(),
         sandbox.url()
     ));
     announce(&format!("Controls: curl {}/_sandbox", sandbox.url()));
@@ -124,5 +130,10 @@ pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> 
         "  # or, instead of client_id and client_secret: access_token: {}",
         access.access_token
     ));
+    if let Some(subscription) = sandbox.world.subscriptions().first() {
+        announce("webhooks:");
+        announce(&format!("  # every topic is sent to {}", subscription.url));
+        announce(&format!("  secrets: [\"{}\"]", subscription.secret));
+    }
     (&mut sandbox.task).await.map_err(io::Error::other)
 }

@@ -11,12 +11,17 @@ pub(crate) struct Time {
     factor: u32,
 }
 
+fn machine_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
 impl Time {
     pub(crate) fn new(clock: Clock) -> Time {
         let (base_ms, factor) = match clock {
             Clock::Fixed(ms) => (ms, 0),
             Clock::Running(ms) => (ms, 1),
-            Clock::Real => (jiff::Timestamp::now().as_millisecond(), 1),
+            Clock::Real => (machine_ms(), 1),
+            Clock::RealScaled(factor) => (machine_ms(), factor),
             Clock::Scaled { start_ms, factor } => (start_ms, factor),
         };
         Time {

@@ -90,6 +90,10 @@ impl World {
         done
     }
 
+    pub fn webhook_options(&self) -> WebhookOptions {
+        self.lock().hooks.options.clone()
+    }
+
     /// Changes how webhooks are sent from now on.
     pub fn set_webhooks(&self, edit: impl FnOnce(&mut WebhookOptions)) {
         edit(&mut self.lock().hooks.options);

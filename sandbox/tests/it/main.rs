@@ -7,6 +7,7 @@ mod control;
 mod customers;
 mod data_faults;
 mod goods;
+mod kinds;
 mod metafields;
 mod paging;
 mod receiver;
