@@ -10,6 +10,7 @@ macro_rules! outln {
 mod check;
 mod demo;
 mod failures;
+mod live;
 mod output;
 mod preview;
 mod progress;
