@@ -8,6 +8,7 @@ use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::list::{self, List};
+use super::resource::Shape;
 use super::{Auth, StoreSettings};
 use crate::http::{Answer, Peer, PeerSettings, Request, Tries};
 
@@ -89,19 +90,19 @@ impl Api {
 
     pub(super) async fn list(
         &self,
-        path: &str,
+        shape: &Shape,
         params: &[(&str, String)],
         doing: &str,
         purpose: Use,
     ) -> Result<Listed, Error> {
-        let request = self.get(path, params, doing, purpose);
+        let request = self.get(shape.path, params, doing, purpose);
         self.peer
             .call(&request, Tries::Patient, |answer| {
                 let answer = judge(answer, &request.doing)?;
                 if answer.too_large {
                     return Ok(Listed::TooLarge);
                 }
-                list::parse(text(&answer, &request.doing)?)
+                list::parse(text(&answer, &request.doing)?, shape)
                     .map(Listed::Page)
                     .map_err(|error| malformed(&answer, &request.doing, &error))
             })
@@ -109,8 +110,21 @@ impl Api {
     }
 
     /// One record; `None` for 404.
-    pub(super) async fn one(&self, path: &str, key: &Key, doing: &str, purpose: Use) -> Result<Option<Row>, Error> {
-        let request = self.get(&format!("{path}/{}", key.0), &[], doing, purpose);
+    pub(super) async fn one(&self, shape: &Shape, key: &Key, doing: &str, purpose: Use) -> Result<Option<Row>, Error> {
+        let path = format!("{}/{}", shape.path, key.0);
+        self.single(&path, shape, doing, purpose, Some(key)).await
+    }
+
+    /// What stands at an address alone; `None` for 404. One that is about another record is no answer.
+    pub(super) async fn single(
+        &self,
+        path: &str,
+        shape: &Shape,
+        doing: &str,
+        purpose: Use,
+        key: Option<&Key>,
+    ) -> Result<Option<Row>, Error> {
+        let request = self.get(path, &[], doing, purpose);
         self.peer
             .call(&request, Tries::Few(2), |answer| {
                 if answer.status == reqwest::StatusCode::NOT_FOUND {
@@ -121,9 +135,9 @@ impl Api {
                     let said = "the answer is larger than 32 MiB";
                     return Err(Error::new(Fault::Rejected, &request.doing, said));
                 }
-                let row = list::row(single_text(&answer, &request.doing)?);
-                if row.key != *key && !row.key.0.starts_with('?') {
-                    let other = ParseError(format!("it is about order {} instead", row.key.0));
+                let row = list::row(single_text(&answer, &request.doing)?, shape);
+                if key.is_some_and(|key| row.key != *key) && !row.key.0.starts_with('?') {
+                    let other = ParseError(format!("it is about {} {} instead", shape.one, row.key.0));
                     return Err(malformed(&answer, &request.doing, &other));
                 }
                 Ok(Some(row))

@@ -11,15 +11,16 @@ use contract::{Error, Fault, Hash, Key, Pass, Progress, Row, Stamp, Step, Use};
 use rust_decimal::Decimal;
 
 use super::api::Listed;
+use super::feed::{Ask, Feed, NEWEST_FIRST, PAGE_MAX, cursor};
 use super::list::List;
-use super::orders::{Ask, Orders, PAGE_MAX, cursor, too_large};
+use super::resource::Since;
 
 /// Beyond 10,000 changed rows the history walk is the better way: it can be resumed.
 const PAGES_MAX: u64 = 40;
 const READINGS_MAX: u32 = 4;
 
 pub(super) struct Changes {
-    orders: Orders,
+    feed: Feed,
     watermark: Stamp,
     purpose: Use,
     /// The newest stamp of the first answer: the watermark to be.
@@ -45,9 +46,9 @@ enum Verdict {
 }
 
 impl Changes {
-    pub(super) fn new(orders: Orders, watermark: Stamp, purpose: Use) -> Changes {
+    pub(super) fn new(feed: Feed, watermark: Stamp, purpose: Use) -> Changes {
         Changes {
-            orders,
+            feed,
             watermark,
             purpose,
             newest: None,
@@ -81,7 +82,7 @@ impl Changes {
                 self.page
             )));
         }
-        let believable = self.orders.believable().await;
+        let believable = self.feed.believable().await;
         let stamps: Vec<Stamp> = list
             .rows
             .iter()
@@ -95,8 +96,7 @@ impl Changes {
                 self.page
             )));
         }
-        let horizon = self.watermark.saturating_sub(millis(self.orders.overlap));
-        if stamps.last().is_some_and(|oldest| *oldest < horizon) {
+        if stamps.last().is_some_and(|oldest| *oldest < self.horizon()) {
             return Ok(Verdict::End);
         }
         let count = list.rows.len() as u64;
@@ -121,7 +121,7 @@ impl Changes {
             )));
         }
         // Empty twice. If the page behind it is empty too, the list ends here and the count was off.
-        match self.orders.page(&self.ask(), self.page + 1).await? {
+        match self.feed.page(&self.ask(), self.page + 1).await? {
             Listed::Page(next) if next.rows.is_empty() => Ok(Verdict::End),
             _ => Ok(Verdict::Odd(format!(
                 "page {} is empty and page {} is not",
@@ -131,10 +131,20 @@ impl Changes {
         }
     }
 
+    /// From where the store may leave rows out. One that does not mind `since` is read to the same place.
+    fn since(&self) -> Option<Stamp> {
+        let by_change = self.feed.shape().since == Since::Changed;
+        Some(self.horizon()).filter(|horizon| by_change && *horizon > 0)
+    }
+
+    fn horizon(&self) -> Stamp {
+        self.watermark.saturating_sub(millis(self.feed.overlap))
+    }
+
     fn ask(&self) -> Ask {
         Ask {
-            sort: "updated_at:desc",
-            since: None,
+            sort: NEWEST_FIRST,
+            since: self.since(),
             until: None,
             limit: self.limit,
             purpose: self.purpose,
@@ -174,10 +184,9 @@ impl Changes {
 
     fn odd(&mut self, what: String) -> Result<Step, Error> {
         if self.doubting {
-            return Err(
-                Error::new(Fault::Transient { reached: false }, "reading the changed orders", what)
-                    .hint("the pass was given up; nothing is lost, the next one starts from the same watermark"),
-            );
+            let doing = format!("reading the changed {}", self.feed.shape().all);
+            return Err(Error::new(Fault::Transient { reached: false }, doing, what)
+                .hint("the pass was given up; nothing is lost, the next one starts from the same watermark"));
         }
         self.doubting = true;
         Ok(Step {
@@ -197,8 +206,8 @@ impl Changes {
 #[async_trait]
 impl Pass for Changes {
     async fn step(&mut self) -> Result<Step, Error> {
-        self.orders.learned.learn_currency(&self.orders.api).await?;
-        let list = match self.orders.page(&self.ask(), self.page).await? {
+        self.feed.resource.prepare(&self.feed.api).await?;
+        let list = match self.feed.page(&self.ask(), self.page).await? {
             Listed::Page(list) => list,
             Listed::TooLarge if self.limit > 1 => {
                 self.limit /= 2;
@@ -208,16 +217,16 @@ impl Pass for Changes {
                     ..Step::default()
                 });
             }
-            Listed::TooLarge => return Err(too_large()),
+            Listed::TooLarge => return Err(self.feed.too_large()),
         };
-        self.orders.learned.learn_contact(&self.orders.api, &list.rows).await?;
+        self.feed.resource.study(&self.feed.api, &list.rows).await?;
         let verdict = self.judge(&list).await?;
         if let Verdict::Odd(what) = verdict {
             return self.odd(what);
         }
         self.doubting = false;
         if self.newest.is_none() {
-            self.newest = self.orders.newest(&list).await;
+            self.newest = self.feed.newest(&list).await;
         }
         let rows = self.take(list);
         let ended = matches!(verdict, Verdict::End);

@@ -2,14 +2,16 @@
 //! window holds still but for deletions. A window is complete when one listing of it returned as many
 //! distinct orders as the store counted before and after; else it is listed again, in smaller pieces:
 //! what fits on one page cannot shift. A window that never adds up is said to be so.
+//!
+//! Where the store cannot be asked by time of creation, all of it is one window, proven in the same way.
 
 use async_trait::async_trait;
 use contract::{Cursor, Error, Fault, Pass, Progress, Stamp, Step, Use, Value, Window};
 
 use super::api::Listed;
+use super::feed::{Ask, Feed, PAGE_MAX};
 use super::list::List;
 use super::listing::{Listing, Union, Verdict};
-use super::orders::{Ask, Orders, PAGE_MAX, too_large};
 use super::read;
 
 /// A window with more rows than this is cut before it is listed: ten pages.
@@ -18,7 +20,7 @@ const SECOND_MS: i64 = 1000;
 const SORT: &str = "created_at:asc";
 
 pub(super) struct History {
-    orders: Orders,
+    feed: Feed,
     since: Option<Stamp>,
     until: Option<Stamp>,
     /// Start of the window at hand, end of the walk; known after the first step.
@@ -27,6 +29,8 @@ pub(super) struct History {
     width: i64,
     /// The store does not mind `since` and `until`: all of it is one window.
     unbounded: bool,
+    /// It was not even asked to: this order of rows, and nothing else, goes with every page.
+    whole: Option<&'static str>,
     limit: u64,
     listing: Listing,
     union: Union,
@@ -39,16 +43,17 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(orders: Orders, window: Window, resume: Option<&Cursor>) -> History {
+    pub(super) fn new(feed: Feed, window: Window, resume: Option<&Cursor>) -> History {
         let stamp = |time: jiff::Timestamp| time.as_millisecond();
         let mut walk = History {
-            orders,
+            feed,
             since: window.since.map(stamp),
             until: window.until.map(stamp),
             at: None,
             end: 0,
             width: i64::MAX,
             unbounded: false,
+            whole: None,
             limit: PAGE_MAX,
             listing: Listing::default(),
             union: Union::default(),
@@ -59,6 +64,16 @@ impl History {
         };
         walk.resume(resume);
         walk
+    }
+
+    /// All there is in one window that cannot be gone on with. What the user's window leaves out is left out here.
+    pub(super) fn whole(feed: Feed, window: Window, sort: &'static str) -> History {
+        History {
+            at: Some(0),
+            unbounded: true,
+            whole: Some(sort),
+            ..History::new(feed, window, None)
+        }
     }
 
     fn resume(&mut self, cursor: Option<&Cursor>) -> Option<()> {
@@ -112,32 +127,33 @@ impl History {
         };
         let mut doubting = false;
         let list = loop {
-            match self.orders.page(&ask, 1).await? {
+            match self.feed.page(&ask, 1).await? {
                 Listed::Page(list) if list.rows.is_empty() && !doubting => doubting = true,
                 Listed::Page(list) => break list,
                 Listed::TooLarge if ask.limit > 1 => ask.limit = 1,
-                Listed::TooLarge => return Err(too_large()),
+                Listed::TooLarge => return Err(self.feed.too_large()),
             }
         };
         if list.rows.is_empty() && list.total.is_some_and(|total| total > 0) {
             let what = format!(
-                "the first page is empty, and the store counts {} orders",
-                list.total.unwrap_or(0)
+                "the first page is empty, and the store counts {} {}",
+                list.total.unwrap_or(0),
+                self.feed.shape().all
             );
-            return Err(Error::new(
-                Fault::Transient { reached: false },
-                "walking the orders' history",
-                what,
-            ));
+            let doing = self.feed.shape().walking();
+            return Err(Error::new(Fault::Transient { reached: false }, doing, what));
         }
-        let mut stamps = list.rows.iter().filter_map(read::created);
+        let mut stamps = list.rows.iter().filter_map(|row| self.feed.shape().created(row));
         match (stamps.next(), list.rows.is_empty()) {
             (Some(stamp), _) => Ok(Some((stamp, list.total))),
             (None, true) => Ok(None),
             (None, false) => Err(Error::new(
                 Fault::Rejected,
-                "walking the orders' history",
-                "none of the outermost orders has a creation time that can be read",
+                self.feed.shape().walking(),
+                format!(
+                    "none of the outermost {} has a creation time that can be read",
+                    self.feed.shape().all
+                ),
             )),
         }
     }
@@ -152,10 +168,11 @@ impl History {
     fn ask(&self, at: Stamp) -> Ask {
         let (since, until) = self.window(at);
         if self.unbounded {
+            let asked = |stamp: Option<Stamp>| stamp.filter(|_| self.whole.is_none());
             return Ask {
-                sort: SORT,
-                since: self.since,
-                until: self.until,
+                sort: self.whole.unwrap_or(SORT),
+                since: asked(self.since),
+                until: asked(self.until),
                 limit: self.limit,
                 purpose: Use::History,
             };
@@ -196,7 +213,7 @@ impl History {
 
     fn outside(&self, at: Stamp, list: &List) -> bool {
         let (since, until) = self.window(at);
-        let mut stamps = list.rows.iter().filter_map(read::created);
+        let mut stamps = list.rows.iter().filter_map(|row| self.feed.shape().created(row));
         !self.unbounded && stamps.any(|stamp| stamp < since - SECOND_MS || stamp > until + SECOND_MS)
     }
 
@@ -221,13 +238,25 @@ impl History {
         }
         let Verdict::Short(counted) = verdict else { return false };
         let counted = counted.map_or("nothing".to_owned(), |total| total.to_string());
+        let which = match self.whole {
+            Some(_) => self.feed.shape().all.to_owned(),
+            None => {
+                let (all, since, until) = (self.feed.shape().all, read::show(since), read::show(until));
+                format!("{all} created {since} to {until}")
+            }
+        };
         notes.push(format!(
-            "orders created {} to {}: not proven complete, {} found and {counted} counted by the store",
-            read::show(since),
-            read::show(until),
+            "{which}: not proven complete, {} found and {counted} counted by the store",
             self.union.found.len()
         ));
         true
+    }
+
+    /// Whether a record is in scope where the store was not asked for this alone.
+    fn inside(&self, created: Option<Stamp>) -> bool {
+        let inside =
+            |stamp| self.since.is_none_or(|since| stamp >= since) && self.until.is_none_or(|until| stamp <= until);
+        !self.unbounded || created.is_none_or(inside)
     }
 
     /// Closes the window: what it holds is covered, and the walk goes on behind it.
@@ -240,7 +269,7 @@ impl History {
         let rows = found.len() as u64;
         let covered: Vec<_> = found
             .into_iter()
-            .filter(|(_, (_, created))| mine(*created))
+            .filter(|(_, (_, created))| mine(*created) && self.inside(*created))
             .map(|(key, (control, _))| (key, control))
             .collect();
         self.seen += covered.len() as u64;
@@ -274,7 +303,7 @@ impl History {
 #[async_trait]
 impl Pass for History {
     async fn step(&mut self) -> Result<Step, Error> {
-        self.orders.learned.learn_currency(&self.orders.api).await?;
+        self.feed.resource.prepare(&self.feed.api).await?;
         let Some(at) = self.at else {
             let done = !self.open().await?;
             return Ok(Step {
@@ -283,33 +312,35 @@ impl Pass for History {
             });
         };
         self.listing.page += 1;
-        let mut list = match self.orders.page(&self.ask(at), self.listing.page).await? {
+        let mut list = match self.feed.page(&self.ask(at), self.listing.page).await? {
             Listed::Page(list) => list,
             Listed::TooLarge if self.limit > 1 => {
                 self.limit /= 2;
                 self.listing = Listing::default();
                 return Ok(self.nothing_yet());
             }
-            Listed::TooLarge => return Err(too_large()),
+            Listed::TooLarge => return Err(self.feed.too_large()),
         };
         if self.outside(at, &list) {
             self.unbounded = true;
             self.start_over();
             return Ok(self.nothing_yet());
         }
-        self.orders.learned.learn_contact(&self.orders.api, &list.rows).await?;
+        self.feed.resource.study(&self.feed.api, &list.rows).await?;
         if self.countless {
             list.total = None;
         }
-        self.listing.check_repeats(&list)?;
-        self.union.take(&mut self.listing, &list);
+        self.listing.check_repeats(&list, self.feed.shape())?;
+        self.union.take(&mut self.listing, &list, self.feed.shape());
+        if self.whole.is_some() {
+            self.total = list.total;
+            self.listing
+                .reach_back(list.limit.unwrap_or(self.limit).min(self.limit));
+        }
         let (listed, counted) = (self.listing.rows, list.total.unwrap_or(0));
         let mut rows = list.rows;
-        if self.unbounded {
-            let inside =
-                |stamp| self.since.is_none_or(|since| stamp >= since) && self.until.is_none_or(|until| stamp <= until);
-            rows.retain(|row| read::created(row).is_none_or(inside));
-        }
+        let shown = rows.len() as u64;
+        rows.retain(|row| self.inside(self.feed.shape().created(row)));
         if self.narrow(at, counted.max(listed)) {
             self.start_over();
             return Ok(Step {
@@ -319,9 +350,9 @@ impl Pass for History {
         }
         // The end of a listing is an empty page, or one that is not full once as many rows came as were
         // counted. A count alone ends nothing: it may be wrong.
-        let full = rows.len() as u64 >= list.limit.unwrap_or(self.limit).min(self.limit);
+        let full = shown >= list.limit.unwrap_or(self.limit).min(self.limit);
         let may_go_on = full || listed < counted || list.total.is_none();
-        if !rows.is_empty() && may_go_on {
+        if shown > 0 && may_go_on {
             return Ok(Step {
                 rows,
                 ..self.nothing_yet()

@@ -10,7 +10,7 @@ use contract::{Error, Fault, Raw, Row, Use, Value};
 use tracing::warn;
 
 use super::api::Api;
-use super::read;
+use super::{orders, read};
 
 const CONTACT: [&str; 14] = [
     "customer",
@@ -91,7 +91,12 @@ impl Learned {
             return Ok(());
         };
         match api
-            .one("orders", &row.key, &format!("reading order {}", row.key.0), Use::Feed)
+            .one(
+                &orders::SHAPE,
+                &row.key,
+                &format!("reading order {}", row.key.0),
+                Use::Feed,
+            )
             .await
         {
             Ok(Some(Row {
@@ -116,7 +121,7 @@ impl Learned {
 
 /// Whether any of the fields is there at all; null is an answer too, of a guest for example.
 fn has_contact_fields(order: &Value) -> bool {
-    let inner = read::inner(order);
+    let inner = read::inner(order, orders::SHAPE.wrapper);
     CONTACT
         .iter()
         .any(|name| inner.get(name).is_some() || order.get(name).is_some())

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::read;
+use super::resource::Shape;
 
 #[derive(Debug, Default)]
 pub(super) struct List {
@@ -37,7 +38,7 @@ struct Envelope<'a> {
     status: Option<&'a RawValue>,
 }
 
-pub(super) fn parse(text: &str) -> Result<List, ParseError> {
+pub(super) fn parse(text: &str, shape: &Shape) -> Result<List, ParseError> {
     let envelope = open(text)?;
     let data = envelope
         .data
@@ -52,7 +53,7 @@ pub(super) fn parse(text: &str) -> Result<List, ParseError> {
         .unwrap_or_default();
     let number = |name| pagination.get(name).and_then(read::count);
     Ok(List {
-        rows: items(data)?.into_iter().map(|raw| row(raw.get())).collect(),
+        rows: items(data)?.into_iter().map(|raw| row(raw.get(), shape)).collect(),
         total: number("total").or_else(|| read::count(&total)),
         limit: number("limit"),
     })
@@ -95,10 +96,11 @@ fn items(data: &RawValue) -> Result<Vec<&RawValue>, ParseError> {
 }
 
 /// One record's text with its key, stamp and fingerprint taken out.
-pub(super) fn row(raw: &str) -> Row {
+pub(super) fn row(raw: &str, shape: &Shape) -> Row {
     let hash = Hash::of(raw.as_bytes());
+    let own = shape.ids.first().copied().unwrap_or_default();
     let unreadable = |why: String| Row {
-        key: read::rescue_key(raw).unwrap_or_else(|| Key(format!("?{}", hash.hex()))),
+        key: read::rescue_key(raw, own).unwrap_or_else(|| Key(format!("?{}", hash.hex()))),
         stamp: None,
         hash,
         control: None,
@@ -108,17 +110,17 @@ pub(super) fn row(raw: &str) -> Row {
         Ok(value) => value,
         Err(error) => return unreadable(error.0),
     };
-    let inner = read::inner(&value);
-    let key = match read::first(inner, &["order_id", "id"]).map(read::id) {
+    let inner = shape.inner(&value);
+    let key = match read::first(inner, shape.ids).map(read::id) {
         Some(Ok(id)) => Key(id),
-        Some(Err(error)) => return unreadable(format!("order_id: {error}")),
-        None => return unreadable("it has no order_id".to_owned()),
+        Some(Err(error)) => return unreadable(format!("{own}: {error}")),
+        None => return unreadable(format!("it has no {own}")),
     };
     Row {
         key,
         stamp: read::first(inner, &["updated_at"]).and_then(read::stamp),
         hash,
-        control: read::first(inner, &["grand_total", "total"]).and_then(|total| read::money(total).ok()?.decimal()),
+        control: read::first(inner, shape.control).and_then(|total| read::money(total).ok()?.decimal()),
         body: Raw::Value(value),
     }
 }

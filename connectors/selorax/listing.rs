@@ -6,10 +6,12 @@ use contract::{Error, Fault, Key, Stamp};
 use rust_decimal::Decimal;
 
 use super::list::List;
-use super::read;
+use super::resource::Shape;
 
 const LISTINGS_MAX: u32 = 8;
 const PAGES_MAX: u64 = 10_000;
+/// A count that goes up and down without end must not keep a listing from its end.
+const REACH_BACK_MAX: u32 = 50;
 
 /// One go over one window, page by page.
 #[derive(Default)]
@@ -21,6 +23,9 @@ pub(super) struct Listing {
     first_total: Option<u64>,
     last_total: Option<u64>,
     grew: bool,
+    /// The count at the page before.
+    counted_before: Option<u64>,
+    reached_back: u32,
     last_keys: BTreeSet<Key>,
     /// How many pages in a row were the same as the one before.
     repeated: u32,
@@ -46,7 +51,7 @@ pub(super) enum Verdict {
 
 impl Listing {
     /// A page that keeps coming back would never let the listing end.
-    pub(super) fn check_repeats(&mut self, list: &List) -> Result<(), Error> {
+    pub(super) fn check_repeats(&mut self, list: &List, shape: &Shape) -> Result<(), Error> {
         let keys = list.keys();
         let same = !list.rows.is_empty() && keys == self.last_keys;
         self.repeated = if same { self.repeated + 1 } else { 0 };
@@ -55,15 +60,35 @@ impl Listing {
             return Ok(());
         }
         let what = format!("page {} is the same as the one before, again and again", self.page);
-        Err(
-            Error::new(Fault::Transient { reached: false }, "walking the orders' history", what)
-                .hint("the walk was given up at this window; run it again and it goes on from there"),
-        )
+        Err(Error::new(Fault::Transient { reached: false }, shape.walking(), what)
+            .hint("the walk was given up at this window; run it again and it goes on from there"))
+    }
+}
+
+impl Listing {
+    /// What the store counted in all while this listing went on, where its pages do not say it themselves.
+    pub(super) fn counted(&mut self, total: Option<u64>) {
+        (self.first_total, self.last_total) = (total, total);
+    }
+
+    /// Goes back by as many pages as rows were pulled up across an edge that was read already: one for each
+    /// that is gone since the page before. Rows that came in between push others down and hide none.
+    pub(super) fn reach_back(&mut self, limit: u64) {
+        let before = std::mem::replace(&mut self.counted_before, self.last_total);
+        let (Some(before), Some(now)) = (before, self.last_total) else {
+            return;
+        };
+        let pages = before.saturating_sub(now).div_ceil(limit.max(1));
+        if pages > 0 && self.page > 1 && self.reached_back < REACH_BACK_MAX {
+            self.reached_back += 1;
+            // The page at hand is behind the gap. The next one asked for is the one after `page`.
+            self.page = self.page.saturating_sub(pages + 1);
+        }
     }
 }
 
 impl Union {
-    pub(super) fn take(&mut self, listing: &mut Listing, list: &List) {
+    pub(super) fn take(&mut self, listing: &mut Listing, list: &List, shape: &Shape) {
         listing.rows += list.rows.len() as u64;
         if listing.page == 1 {
             listing.first_total = list.total;
@@ -71,7 +96,7 @@ impl Union {
         listing.last_total = list.total;
         for row in &list.rows {
             listing.keys.insert(row.key.clone());
-            let known = self.found.insert(row.key.clone(), (row.control, read::created(row)));
+            let known = self.found.insert(row.key.clone(), (row.control, shape.created(row)));
             listing.grew |= known.is_none();
         }
     }
@@ -126,7 +151,7 @@ mod tests {
         let mut listing = Listing::default();
         for (keys, total) in pages {
             listing.page += 1;
-            union.take(&mut listing, &list(keys, Some(*total)));
+            union.take(&mut listing, &list(keys, Some(*total)), &crate::selorax::orders::SHAPE);
         }
         union.judge(&listing)
     }

@@ -2,13 +2,22 @@
 
 mod api;
 mod changes;
+mod customers;
+mod feed;
 mod history;
+mod inventory;
+mod keyset;
 mod learned;
 mod list;
 mod listing;
 mod order;
 mod orders;
+mod products;
 mod read;
+mod resource;
+mod second;
+mod span;
+mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +30,14 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use api::Api;
+use customers::Customers;
+use feed::Feed;
+use inventory::Inventory;
+use learned::Learned;
 use orders::Orders;
+use products::Products;
+use resource::{Resource, Shape};
+use store::Profile;
 
 pub(crate) const FACTORY: Factory = Factory {
     kind: "selorax",
@@ -215,12 +231,36 @@ fn parse_base(text: &str) -> Result<Url, String> {
 impl Settings for StoreSettings {
     fn connect(&self, seams: &Seams) -> Result<Arc<dyn Connector>, Error> {
         let api = Api::new(self, seams)?;
-        let orders = Arc::new(Orders::new(api.clone(), self));
-        Ok(Arc::new(Store { api, orders }))
+        let learned = Learned::new(self.currency.clone());
+        let resources: [Arc<dyn Resource>; 4] = [
+            Arc::new(Orders { learned }),
+            Arc::new(Customers),
+            Arc::new(Products),
+            Arc::new(Inventory::default()),
+        ];
+        let feeds = resources.map(|resource| {
+            Arc::new(Feed {
+                api: api.clone(),
+                overlap: self.overlap,
+                resource,
+            })
+        });
+        let profile = Arc::new(Profile {
+            api: api.clone(),
+            overlap: self.overlap,
+        });
+        Ok(Arc::new(Store { api, feeds, profile }))
     }
 
     fn sources(&self) -> Vec<String> {
-        vec!["orders".to_owned()]
+        let shapes = [
+            &orders::SHAPE,
+            &customers::SHAPE,
+            &products::SHAPE,
+            &inventory::SHAPE,
+            &store::SHAPE,
+        ];
+        shapes.map(|shape| shape.path.to_owned()).to_vec()
     }
 
     fn targets(&self) -> Vec<String> {
@@ -235,7 +275,9 @@ impl Settings for StoreSettings {
 #[derive(Debug)]
 struct Store {
     api: Arc<Api>,
-    orders: Arc<Orders>,
+    /// Orders first: the one that the app must be able to read.
+    feeds: [Arc<Feed>; 4],
+    profile: Arc<Profile>,
 }
 
 #[async_trait]
@@ -245,26 +287,28 @@ impl Connector for Store {
             Some(name) => format!("{name}, currency {}", store.currency.as_deref().unwrap_or("not told")),
             None => "answered".to_owned(),
         });
-        let orders = self.orders.probe().await;
-        vec![
-            Finding {
-                what: "reading the store's profile (read:store)".to_owned(),
-                result: store,
-                optional: true,
-            },
-            Finding {
-                what: "reading orders (read:orders)".to_owned(),
-                result: orders,
-                optional: false,
-            },
-        ]
+        let mut findings = vec![Finding {
+            what: "reading the store's profile (read:store)".to_owned(),
+            result: store,
+            optional: true,
+        }];
+        for feed in &self.feeds {
+            let shape = feed.shape();
+            findings.push(Finding {
+                what: format!("reading {} ({})", shape.all, shape.scope),
+                result: feed.probe().await.map_err(|error| without_scope(error, shape)),
+                optional: shape.path != orders::SHAPE.path,
+            });
+        }
+        findings
     }
 
     fn source(&self, resource: &str) -> Option<Arc<dyn Source>> {
-        match resource {
-            "orders" => Some(self.orders.clone()),
-            _ => None,
+        if resource == store::SHAPE.path {
+            return Some(self.profile.clone());
         }
+        let feed = self.feeds.iter().find(|feed| feed.shape().path == resource)?;
+        Some(feed.clone())
     }
 
     fn condition(&self) -> String {
@@ -278,6 +322,18 @@ impl Connector for Store {
     async fn rest(&self) {
         self.api.rest().await;
     }
+}
+
+/// A scope that nobody needs who has no flow from this resource.
+fn without_scope(error: Error, shape: &Shape) -> Error {
+    if error.status != Some(403) || shape.path == orders::SHAPE.path {
+        return error;
+    }
+    let hint = format!(
+        "only flows from store.{} need this: for them, give the app the scope {} in Settings > Apps",
+        shape.path, shape.scope
+    );
+    error.hint(hint)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //! platform did not send is null. The one figure made here is a line's total, unit price times
 //! quantity, exact, where the platform gives none. The platform's own object stays under `raw`.
 
-use contract::{Fields, Malformed, Number, ParseError, Record, Value};
+use contract::{Fields, Malformed, Number, Record, Value};
 use rust_decimal::Decimal;
 
-use super::read::{clip, first, id_value, inner, money, utc_text};
+use super::read::{first, id_value, inner, money, named, sku, text_of, time};
 
 /// Statuses known by name; they are compared without regard to case, and one has two spellings.
 const STATUSES: [&str; 9] = [
@@ -29,7 +29,7 @@ pub(super) fn decode(raw: Value, single: bool, currency: Option<&str>) -> Result
     }
     let mut reading = Reading {
         outer: &raw,
-        order: inner(&raw),
+        order: inner(&raw, "order"),
         flags: Vec::new(),
     };
     let lines = reading.lines()?;
@@ -149,17 +149,8 @@ impl<'v> Reading<'v> {
     }
 
     fn time(&mut self, name: &'static str) -> Value {
-        let Some(value) = self.first(&[name]) else {
-            return Value::Null;
-        };
-        match value.as_text().and_then(utc_text) {
-            Some(text) => Value::Text(text),
-            None => {
-                self.flags
-                    .push(format!("{name} is no time: {}", clip(&value.to_json())));
-                Value::Null
-            }
-        }
+        let value = self.first(&[name]);
+        time(value, name, &mut self.flags)
     }
 
     /// An object, a text, or an object written as JSON text.
@@ -291,29 +282,4 @@ fn line(item: &Value) -> Result<Value, Malformed> {
 
 fn product(price: Option<&Number>, quantity: Option<&Number>) -> Option<Number> {
     price?.decimal()?.checked_mul(quantity?.decimal()?).map(Number::from)
-}
-
-/// Joined from the variant, so it may be blank; blank is none. Leading zeros stay.
-fn sku(value: Option<&Value>) -> Result<Value, Malformed> {
-    let sku = value.map_or(Ok(Value::Null), |value| text_of(value, "sku"))?;
-    Ok(match sku.as_text().map(str::trim) {
-        Some("") => Value::Null,
-        Some(trimmed) => Value::from(trimmed),
-        None => sku,
-    })
-}
-
-fn text_of(value: &Value, name: &str) -> Result<Value, Malformed> {
-    match value {
-        Value::Null => Ok(Value::Null),
-        Value::Text(text) => Ok(Value::Text(text.clone())),
-        Value::Number(number) => Ok(Value::from(number.as_str())),
-        Value::Bool(_) | Value::List(_) | Value::Map(_) => {
-            Err(Malformed(format!("{name}: expected a text, found {}", value.kind())))
-        }
-    }
-}
-
-fn named(name: &str, error: ParseError) -> Malformed {
-    Malformed(format!("{name}: {error}"))
 }

@@ -1,7 +1,7 @@
 //! Tolerant readings of the platform's fields: aliases, numbers as text, 0/1 as booleans. What is
 //! ambiguous is refused, never guessed.
 
-use contract::{Key, Number, ParseError, Raw, Row, Stamp, Value};
+use contract::{Key, Malformed, Number, ParseError, Stamp, Value};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
@@ -13,10 +13,10 @@ pub(super) fn first<'v>(value: &'v Value, names: &[&str]) -> Option<&'v Value> {
         .find(|value| !value.is_null())
 }
 
-/// Some answers wrap the order: `{"order": {…}, "items": […]}`.
-pub(super) fn inner(value: &Value) -> &Value {
-    match value.get("order") {
-        Some(order @ Value::Map(_)) => order,
+/// Some answers wrap the record: `{"order": {…}, "items": […]}`.
+pub(super) fn inner<'v>(value: &'v Value, wrapper: &str) -> &'v Value {
+    match value.get(wrapper) {
+        Some(record @ Value::Map(_)) => record,
         _ => value,
     }
 }
@@ -84,12 +84,6 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
         .map(|zoned| zoned.timestamp())
 }
 
-/// When the order came in.
-pub(super) fn created(row: &Row) -> Option<Stamp> {
-    let Raw::Value(value) = &row.body else { return None };
-    first(inner(value), &["created_at"]).and_then(stamp)
-}
-
 /// RFC 3339 in UTC. Text that is so already stays as it is.
 pub(super) fn utc_text(text: &str) -> Option<String> {
     let time = timestamp(text)?;
@@ -108,8 +102,9 @@ pub(super) fn show(stamp: Stamp) -> String {
 }
 
 /// The id in a row that cannot be read as a whole, so that the failure has a name.
-pub(super) fn rescue_key(raw: &str) -> Option<Key> {
-    let at = raw.find("\"order_id\"")? + "\"order_id\"".len();
+pub(super) fn rescue_key(raw: &str, name: &str) -> Option<Key> {
+    let name = format!("\"{name}\"");
+    let at = raw.find(&name)? + name.len();
     let rest = raw[at..]
         .trim_start()
         .strip_prefix(':')?
@@ -126,4 +121,74 @@ pub(super) fn rescue_key(raw: &str) -> Option<Key> {
 
 pub(super) fn clip(text: &str) -> String {
     text.chars().take(40).collect()
+}
+
+/// Joined from the variant, so it may be blank; blank is none. Leading zeros stay.
+pub(super) fn sku(value: Option<&Value>) -> Result<Value, Malformed> {
+    let sku = value.map_or(Ok(Value::Null), |value| text_of(value, "sku"))?;
+    Ok(match sku.as_text().map(str::trim) {
+        Some("") => Value::Null,
+        Some(trimmed) => Value::from(trimmed),
+        None => sku,
+    })
+}
+
+pub(super) fn text_of(value: &Value, name: &str) -> Result<Value, Malformed> {
+    match value {
+        Value::Null => Ok(Value::Null),
+        Value::Text(text) => Ok(Value::Text(text.clone())),
+        Value::Number(number) => Ok(Value::from(number.as_str())),
+        Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+            Err(Malformed(format!("{name}: expected a text, found {}", value.kind())))
+        }
+    }
+}
+
+pub(super) fn named(name: &str, error: ParseError) -> Malformed {
+    Malformed(format!("{name}: {error}"))
+}
+
+/// 0 and 1, and all the ways that they are written.
+pub(super) fn yes_or_no(value: Option<&Value>, name: &str) -> Result<Value, Malformed> {
+    let word = match value {
+        None => return Ok(Value::Null),
+        Some(Value::Bool(yes)) => return Ok(Value::Bool(*yes)),
+        Some(Value::Number(number)) => number.as_str(),
+        Some(Value::Text(text)) => text.trim(),
+        Some(_) => "",
+    };
+    match word.to_ascii_lowercase().as_str() {
+        "1" | "true" => Ok(Value::Bool(true)),
+        "0" | "false" => Ok(Value::Bool(false)),
+        _ => {
+            let found = value.map(Value::to_json).unwrap_or_default();
+            Err(Malformed(format!("{name}: expected 0 or 1, found {}", clip(&found))))
+        }
+    }
+}
+
+/// A whole number, however it is written: `12`, `"12"` and `12.0` are the same.
+pub(super) fn whole(value: Option<&Value>, name: &str) -> Result<Value, Malformed> {
+    let Some(value) = value else { return Ok(Value::Null) };
+    let number = money(value).map_err(|error| named(name, error))?;
+    match number.as_str().split_once('.') {
+        None => Ok(Value::Number(number)),
+        Some((whole, part)) if part.bytes().all(|digit| digit == b'0') => {
+            let whole = Number::parse(whole).map_err(|error| named(name, error))?;
+            Ok(Value::Number(whole))
+        }
+        Some(_) => Err(Malformed(format!("{name}: expected a whole number, found {number}"))),
+    }
+}
+
+/// A time in UTC. One that cannot be read is told and is null.
+pub(super) fn time(value: Option<&Value>, name: &str, flags: &mut Vec<String>) -> Value {
+    let Some(value) = value else { return Value::Null };
+    match value.as_text().and_then(utc_text) {
+        Some(text) => Value::Text(text),
+        None => {
+            flags.push(format!("{name} is no time: {}", clip(&value.to_json())));
+            Value::Null
+        }
+    }
 }
