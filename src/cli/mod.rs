@@ -10,6 +10,7 @@ macro_rules! outln {
 mod check;
 mod demo;
 mod failures;
+mod init;
 mod output;
 mod preview;
 mod progress;
@@ -111,6 +112,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a config file to start from: asks, or takes flags; then checks it
+    Init(Box<init::Init>),
     /// How each flow stands
     Status {
         #[arg(long)]
@@ -179,6 +182,7 @@ async fn dispatch(cli: Cli) -> u8 {
         (Some(Command::Preview { flow, id, limit, json }), ..) => {
             preview::preview(&path, &flow, id.as_deref(), limit, json).await
         }
+        (Some(Command::Init(init)), ..) => init.run().await,
         (Some(Command::Status { json, check }), ..) => status::status(&path, json, check).await,
         (Some(Command::Failures(failures)), ..) => failures.run(&path).await,
         (Some(Command::Schema), ..) => output::print_json(&config::schema()),
