@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::resource::Resource;
 use crate::splice::Splice;
 
 /// A fault, the requests it is for, and when it strikes.
@@ -32,14 +33,19 @@ impl Rule {
         }
     }
 
-    /// On `GET /orders`.
+    /// On every list, `GET /orders` and the others; see [`Rule::of`].
     pub fn list(what: Fault) -> Rule {
         Rule::new(Kind::List, what)
     }
 
-    /// On `GET /orders/ID`.
+    /// On every detail, `GET /orders/ID` and the others; see [`Rule::of`].
     pub fn detail(what: Fault) -> Rule {
         Rule::new(Kind::Detail, what)
+    }
+
+    /// On every write.
+    pub fn write(what: Fault) -> Rule {
+        Rule::new(Kind::Write, what)
     }
 
     /// On every request.
@@ -74,6 +80,20 @@ impl Rule {
         self
     }
 
+    /// Only on requests for this kind of record.
+    #[must_use]
+    pub fn of(mut self, resource: Resource) -> Rule {
+        self.on.resource = Some(resource);
+        self
+    }
+
+    /// Only on requests that name this record in their path, whatever its kind.
+    #[must_use]
+    pub fn record(mut self, id: i64) -> Rule {
+        self.on.record = Some(id);
+        self
+    }
+
     /// Only on this order's detail.
     #[must_use]
     pub fn order(mut self, id: i64) -> Rule {
@@ -90,21 +110,29 @@ pub struct Match {
     /// Prefix of the path, `/api/apps/v1/…`.
     pub path: Option<String>,
     pub kind: Kind,
+    /// The kind of record; without it every kind that fits.
+    pub resource: Option<Resource>,
+    /// The record whose id is in the path.
+    pub record: Option<i64>,
     /// The order a detail request is for.
     pub order: Option<i64>,
     /// The page a list request asks for.
     pub page: Option<usize>,
 }
 
-/// The endpoints known so far.
+/// What a request wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     #[default]
     Any,
+    /// Several records.
     List,
+    /// One record.
     Detail,
     Store,
+    /// To change something.
+    Write,
 }
 
 /// Which of the matching requests are hit; they are counted per rule from 1.
@@ -147,6 +175,14 @@ pub enum Fault {
     Hang,
     /// The body comes at this rate.
     Drip { bytes_per_second: usize },
+    /// Of a write: it is carried out, and RST comes instead of its answer.
+    AnswerLost,
+    /// Of a write: 400, and nothing is changed.
+    WriteRefused,
+    /// Of a write: 200, and nothing is changed.
+    WriteIgnored,
+    /// Of a write: 500, although it was carried out, or because it was not.
+    WriteFailed { written: bool },
     /// The answer comes this much later.
     Delay { ms: u64 },
     /// `Content-Encoding: gzip`, so many spaces inside a valid JSON answer.
@@ -167,10 +203,20 @@ pub enum Fault {
     WrongTotal { total: Option<i64> },
     /// Served from a copy that is so far behind.
     StaleCopy { lag_ms: i64 },
-    /// A version (of one order, or of any) is not shown until its `updated_at` is so old.
-    HideYoung { order: Option<i64>, age_ms: i64 },
-    /// JSON text put in place of (a part of) an order, or of every order.
-    Splice { order: Option<i64>, splice: Splice },
+    /// A version (of one record, or of any) is not shown until its `updated_at` is so old. The id is an order's unless
+    /// the rule names another kind of record.
+    HideYoung {
+        #[serde(alias = "record")]
+        order: Option<i64>,
+        age_ms: i64,
+    },
+    /// JSON text put in place of (a part of) a record, or of every record. The id is an order's unless the rule names
+    /// another kind of record.
+    Splice {
+        #[serde(alias = "record")]
+        order: Option<i64>,
+        splice: Splice,
+    },
 }
 
 /// What a truncated answer says about its length.

@@ -120,4 +120,18 @@ impl<'a> Members<'a> {
         let text = stamp(ms);
         self.text(name, &text);
     }
+
+    pub(crate) fn money_or_null(&mut self, name: &str, paisa: Option<i64>) {
+        match paisa {
+            Some(paisa) => self.money(name, paisa),
+            None => self.raw(name, "null"),
+        }
+    }
+
+    pub(crate) fn stamp_or_null(&mut self, name: &str, ms: Option<i64>) {
+        match ms {
+            Some(ms) => self.stamp(name, ms),
+            None => self.raw(name, "null"),
+        }
+    }
 }

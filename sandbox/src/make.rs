@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
-use crate::order::{Customer, Line, Order};
+use crate::customer::Customer;
+use crate::order::{Line, Order, Recipient};
+use crate::table::Table;
 
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
+/// The first good's numbers as a product and as a thing kept in stock; the others follow.
+pub(crate) const FIRST_PRODUCT: i64 = 150;
+pub(crate) const FIRST_SKU: i64 = 900;
 
-const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 12] = [
     "রহিম উদ্দিন",
     "আয়েশা সিদ্দিকা",
     "করিম হোসেন",
@@ -23,7 +28,7 @@ const NAMES: [&str; 12] = [
     "অনিক দাশ",
 ];
 
-const PLACES: [(&str, &str); 6] = [
+pub(crate) const PLACES: [(&str, &str); 6] = [
     ("House 12, Road 5, Dhanmondi", "Dhaka"),
     ("বাড়ি ৭, সড়ক ৩, উত্তরা", "Dhaka"),
     ("Agrabad C/A, 2nd floor", "Chattogram"),
@@ -33,7 +38,7 @@ const PLACES: [(&str, &str); 6] = [
 ];
 
 /// Name, SKU, price in paisa.
-const GOODS: [(&str, &str, i64); 12] = [
+pub(crate) const GOODS: [(&str, &str, i64); 12] = [
     ("Cotton Panjabi / L", "PNJ-COT-L", 185_000),
     ("Cotton Panjabi / XL", "PNJ-COT-XL", 190_000),
     ("জামদানি শাড়ি", "SAR-JAM-01", 650_000),
@@ -71,34 +76,34 @@ impl Maker {
     }
 
     /// The orders the shop starts with, oldest first apart from a few ids that do not follow time.
-    pub(crate) fn first_orders(&mut self, count: usize, spread_days: u32, now_ms: i64) -> Vec<Order> {
-        let spread = i64::from(spread_days).saturating_mul(DAY_MS).max(1_000);
-        let step = spread / i64::try_from(count).unwrap_or(i64::MAX).max(1);
-        let starts = (0..count).scan(now_ms - spread, |start, _| {
-            *start += step;
-            Some(*start - step)
-        });
-        let mut stamps: Vec<i64> = starts.map(|start| start + self.rng.i64(0..step.max(1))).collect();
-        for at in 1..stamps.len() {
-            if self.rng.u32(0..100) < 2 {
-                stamps.swap(at - 1, at);
-            }
-        }
-        stamps.into_iter().map(|created| self.order(created, now_ms)).collect()
+    pub(crate) fn first_orders(
+        &mut self,
+        count: usize,
+        spread_days: u32,
+        now_ms: i64,
+        buyers: &Table<Customer>,
+    ) -> Vec<Order> {
+        let stamps = stamps(&mut self.rng, count, spread_days, now_ms);
+        stamps
+            .into_iter()
+            .map(|created| self.order(created, now_ms, buyers))
+            .collect()
     }
 
-    /// One order created at `created_ms` and last changed between then and `now_ms`.
-    pub(crate) fn order(&mut self, created_ms: i64, now_ms: i64) -> Order {
+    /// One order created at `created_ms` and last changed between then and `now_ms`, from one of the customers if there
+    /// are any.
+    pub(crate) fn order(&mut self, created_ms: i64, now_ms: i64, buyers: &Table<Customer>) -> Order {
         let created_ms = whole_second(created_ms);
         let age = now_ms.saturating_sub(created_ms).max(0);
         let lag = self.rng.i64(0..=age.min(20 * DAY_MS));
         let paid = self.rng.u32(0..100) < 40;
         let id = self.fresh_id();
         let lines = self.lines();
+        let pick = self.rng.usize(0..5_000);
         let mut order = Order {
             id,
             store_id: self.store_id,
-            user_id: Some(300 + self.rng.i64(0..5_000)),
+            user_id: i64::try_from(300 + pick).ok(),
             status: self.status(age).to_owned(),
             financial_status: Some(if paid { "paid" } else { "unpaid" }.to_owned()),
             fulfillment_status: Some("unfulfilled".to_owned()),
@@ -116,8 +121,13 @@ impl Maker {
             courier_id: None,
             tracking_code: None,
             serial: Some(self.serial()),
+            metafields: BTreeMap::new(),
             extra: BTreeMap::new(),
         };
+        if let Some(buyer) = buyers.nth(pick % buyers.len().max(1)) {
+            order.user_id = Some(buyer.id);
+            order.customer = recipient(buyer);
+        }
         self.ship(&mut order);
         if self.rng.u32(0..100) < self.odd_percent {
             self.make_odd(&mut order);
@@ -129,6 +139,11 @@ impl Maker {
     pub(crate) fn fresh_id(&mut self) -> i64 {
         self.next_id += self.rng.i64(1..6);
         self.next_id
+    }
+
+    pub(crate) fn fresh_line(&mut self) -> i64 {
+        self.next_line += 1;
+        self.next_line
     }
 
     /// A change as a shop's staff would make one.
@@ -187,12 +202,12 @@ impl Maker {
         }
     }
 
-    fn customer(&mut self) -> Customer {
+    fn customer(&mut self) -> Recipient {
         let name = self.rng.choice(NAMES).unwrap_or(NAMES[0]);
         let (address, city) = self.rng.choice(PLACES).unwrap_or(PLACES[0]);
         let phone = format!("01{}{:08}", self.rng.u32(3..10), self.rng.u32(0..100_000_000));
         let email = (self.rng.u32(0..3) == 0).then(|| format!("buyer{}@example.com", self.rng.u32(1..9_999)));
-        Customer {
+        Recipient {
             name: Some(name.to_owned()),
             phone: Some(phone),
             email,
@@ -210,16 +225,15 @@ impl Maker {
         let at = self.rng.usize(0..GOODS.len());
         let (name, sku, price) = GOODS[at];
         let number = i64::try_from(at).unwrap_or(0);
-        self.next_line += 1;
         Line {
-            id: self.next_line,
-            product_id: Some(150 + number),
-            variant_id: Some(900 + number),
+            id: self.fresh_line(),
+            product_id: Some(FIRST_PRODUCT + number),
+            variant_id: Some(FIRST_SKU + number),
             bundle_id: None,
             name: name.to_owned(),
             price,
             quantity: Some(self.rng.i64(1..4)),
-            image: Some(format!("products/{}.webp", 150 + number)),
+            image: Some(format!("products/{}.webp", FIRST_PRODUCT + number)),
             sku: Some(sku.to_owned()),
         }
     }
@@ -249,6 +263,34 @@ impl Maker {
             }
         }
     }
+}
+
+/// What an order takes over from the buyer's profile.
+fn recipient(customer: &Customer) -> Recipient {
+    Recipient {
+        name: (!customer.name.is_empty()).then(|| customer.name.clone()),
+        phone: customer.phone.clone(),
+        email: customer.email.clone(),
+        address: customer.address.clone(),
+        city: customer.city.clone(),
+    }
+}
+
+/// Stamps of creation over the days before now, oldest first apart from a few that change places.
+pub(crate) fn stamps(rng: &mut Rng, count: usize, spread_days: u32, now_ms: i64) -> Vec<i64> {
+    let spread = i64::from(spread_days).saturating_mul(DAY_MS).max(1_000);
+    let step = spread / i64::try_from(count).unwrap_or(i64::MAX).max(1);
+    let starts = (0..count).scan(now_ms - spread, |start, _| {
+        *start += step;
+        Some(*start - step)
+    });
+    let mut stamps: Vec<i64> = starts.map(|start| start + rng.i64(0..step.max(1))).collect();
+    for at in 1..stamps.len() {
+        if rng.u32(0..100) < 2 {
+            stamps.swap(at - 1, at);
+        }
+    }
+    stamps
 }
 
 /// The platform keeps whole seconds.

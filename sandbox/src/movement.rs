@@ -1,8 +1,9 @@
 //! Changes the shop makes by itself around each page of a list, so that rows shift while a client reads.
 
+use crate::resource::Resource;
 use crate::shop::Shop;
 
-/// Random changes around every answer to `GET /orders`.
+/// Random changes around every list answer, of the kind of record that is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Movement {
     pub inserts: usize,
@@ -13,6 +14,8 @@ pub struct Movement {
     /// The world's clock goes on by so much each time, so that stamps differ on a still clock.
     pub advance_ms: i64,
     pub moment: Moment,
+    /// Only around the lists of this one; `None` = around every list.
+    pub only: Option<Resource>,
 }
 
 impl Default for Movement {
@@ -25,6 +28,7 @@ impl Default for Movement {
             moves_max: 100,
             advance_ms: 1_000,
             moment: Moment::After,
+            only: None,
         }
     }
 }
@@ -43,34 +47,20 @@ pub(crate) struct Moving {
 
 impl Moving {
     /// One round, as far as the cap allows. Returns whether anything moved.
-    pub(crate) fn round(&mut self, shop: &mut Shop, now_ms: i64) -> bool {
+    pub(crate) fn round(&mut self, shop: &mut Shop, resource: Resource, now_ms: i64) -> bool {
+        if self.movement.only.is_some_and(|only| only != resource) {
+            return false;
+        }
         let before = self.left;
         for _ in 0..self.movement.inserts.min(self.left) {
-            let order = shop.maker.order(now_ms, now_ms);
-            shop.insert(order, now_ms);
-            self.left -= 1;
+            self.left -= usize::from(shop.insert_any(resource, now_ms));
         }
         for _ in 0..self.movement.updates.min(self.left) {
-            self.left -= usize::from(change_any(shop, now_ms));
+            self.left -= usize::from(shop.change_any(resource, now_ms));
         }
         for _ in 0..self.movement.deletes.min(self.left) {
-            let Some(id) = shop.any_id() else { break };
-            self.left -= usize::from(shop.remove(id, now_ms));
+            self.left -= usize::from(shop.delete_any(resource, now_ms));
         }
         self.left < before
     }
-}
-
-/// Changes one random order as a shop's staff would.
-pub(crate) fn change_any(shop: &mut Shop, now_ms: i64) -> bool {
-    let Some(mut order) = shop
-        .any_id()
-        .and_then(|id| shop.get(id))
-        .map(|order| order.as_ref().clone())
-    else {
-        return false;
-    };
-    shop.maker.change(&mut order);
-    order.updated_ms = crate::make::whole_second(now_ms);
-    shop.replace(order, now_ms)
 }

@@ -1,8 +1,14 @@
 //! An order of the pretend shop and the JSON forms it is shown in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::journal::Record;
 use crate::jsontext::{Members, push_text};
+use crate::make::whole_second;
+use crate::page::Test;
+use crate::resource::Column;
+use crate::table::Row;
 
 /// One order. Money is integer paisa, stamps are milliseconds since 1970 (UTC) in whole seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,19 +31,21 @@ pub struct Order {
     pub note: Option<String>,
     pub created_ms: i64,
     pub updated_ms: i64,
-    pub customer: Customer,
+    pub customer: Recipient,
     pub courier: Option<String>,
     pub courier_id: Option<String>,
     pub tracking_code: Option<String>,
     /// The merchant's number: reused, never a key.
     pub serial: Option<String>,
+    /// `namespace.key` to value, as the calling app sees them.
+    pub metafields: BTreeMap<String, String>,
     /// Further members, name to JSON text.
     pub extra: BTreeMap<String, String>,
 }
 
 /// Who gets the parcel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Customer {
+pub struct Recipient {
     pub name: Option<String>,
     /// 11 digits with a leading zero.
     pub phone: Option<String>,
@@ -103,7 +111,7 @@ impl Order {
             self.write_courier(&mut members, form == Form::Aliased);
             let name = if form == Form::Aliased { "line_items" } else { "items" };
             self.write_lines(members.name(name));
-            members.raw("metafields", "{}");
+            self.write_metafields(members.name("metafields"));
         }
         match form {
             Form::Detail => self.write_people(&mut members),
@@ -156,6 +164,16 @@ impl Order {
         out.push(']');
     }
 
+    fn write_metafields(&self, out: &mut String) {
+        let mut members = Members::open(out);
+        for (name, value) in &self.metafields {
+            let mut text = String::new();
+            push_text(&mut text, value);
+            members.foreign(name, &text);
+        }
+        members.close();
+    }
+
     fn write_people(&self, members: &mut Members<'_>) {
         members.text_or_null("customer_name", self.customer.name.as_deref());
         members.text_or_null("customer_phone", self.customer.phone.as_deref());
@@ -202,5 +220,59 @@ impl Line {
         members.text_or_null("image", self.image.as_deref());
         members.text_or_null("sku", self.sku.as_deref());
         members.close();
+    }
+}
+
+impl Row for Order {
+    const INDEXED: &'static [Column] = &[Column::Created, Column::Updated, Column::GrandTotal];
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn set_id(&mut self, id: i64) {
+        self.id = id;
+    }
+
+    fn touch(&mut self, ms: i64) {
+        self.updated_ms = whole_second(ms);
+    }
+
+    fn number(&self, column: Column) -> i64 {
+        match column {
+            Column::Updated => self.updated_ms,
+            Column::GrandTotal => self.grand_total(),
+            _ => self.created_ms,
+        }
+    }
+
+    fn passes(&self, test: &Test) -> bool {
+        let holds = |texts: &[String], value: &str| texts.iter().any(|text| text.eq_ignore_ascii_case(value));
+        match test {
+            Test::Status(status) => self.status == *status,
+            Test::Customer(customer) => self.user_id == Some(*customer),
+            Test::StatusIn(statuses) => holds(statuses, &self.status),
+            Test::IdIn(ids) => ids.contains(&self.id),
+            Test::CourierIn(couriers) => self.courier.as_ref().is_some_and(|courier| holds(couriers, courier)),
+            Test::HasCourier => self.courier.as_ref().is_some_and(|courier| !courier.is_empty()),
+            Test::HasTracking => self.tracking_code.as_ref().is_some_and(|code| !code.is_empty()),
+            Test::WithoutMetafield(name) => !self.metafields.contains_key(name),
+            _ => true,
+        }
+    }
+
+    fn json(&self) -> String {
+        Order::json(self)
+    }
+
+    fn record(row: Arc<Order>) -> Record {
+        Record::Order(row)
+    }
+
+    fn of(record: &Record) -> Option<&Arc<Order>> {
+        match record {
+            Record::Order(row) => Some(row),
+            _ => None,
+        }
     }
 }

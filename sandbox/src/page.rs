@@ -1,4 +1,4 @@
-//! Reads the query of `GET /orders` and finds the rows of its page; it never changes the shop.
+//! Finds the rows of a list's page, in the present or in another version of it; it never changes the shop.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::index::{Slice, page_ids};
-use crate::order::Order;
-use crate::shop::{Change, Column, Shop, Truth};
+use crate::journal::{Change, Happened, Journal};
+use crate::resource::Column;
+use crate::table::{Row, Table};
 
 /// What a list request asks for, after defaults and clamps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,163 +22,154 @@ pub(crate) struct Query {
 /// Everything that decides which rows there are and how they are sorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
-    pub(crate) column: Column,
-    pub(crate) status: Option<String>,
-    pub(crate) customer_id: Option<i64>,
-    pub(crate) since_ms: Option<i64>,
-    pub(crate) until_ms: Option<i64>,
+    pub(crate) sort: Column,
+    /// Rows whose column lies between these, both included.
+    pub(crate) between: Option<(Column, i64, i64)>,
+    pub(crate) tests: Vec<Test>,
+}
+
+/// A condition on a row; a kind of record that does not know it lets every row pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    Status(String),
+    StatusIn(Vec<String>),
+    IdIn(Vec<i64>),
+    CourierIn(Vec<String>),
+    HasCourier,
+    HasTracking,
+    WithoutMetafield(String),
+    Customer(i64),
+    NoGuests,
+    OrdersMin(i64),
+    SpentMin(i64),
+    /// Lower case.
+    Search(String),
+    Active(bool),
+    InStock(bool),
+    Category(i64),
+    Price {
+        low: i64,
+        high: i64,
+    },
+    Parent(Option<i64>),
 }
 
 /// The rows of one page, how many there are in all, and the last page's number.
-pub(crate) struct Found {
-    pub(crate) rows: Vec<Arc<Order>>,
+pub(crate) struct Found<R> {
+    pub(crate) rows: Vec<Arc<R>>,
     pub(crate) total: usize,
     pub(crate) last_page: usize,
 }
 
-/// A selection kept for the next page of the same query; valid while the shop's generation stands.
-#[derive(Default)]
+/// A selection kept for the next page of the same query; valid while the table's generation stands.
 pub(crate) struct Selected {
-    kept: Option<Kept>,
-}
-
-struct Kept {
     generation: u64,
     filter: Filter,
     rows: Vec<(i64, i64)>,
 }
 
-/// Orders shown in another version than the current one; `None` = not shown at all.
-pub(crate) type Overlay = HashMap<i64, Option<Arc<Order>>>;
+/// What one list remembers between its answers.
+pub(crate) struct Kept<R> {
+    selected: Option<Selected>,
+    /// Of the page sent last: for a fault that repeats it.
+    pub(crate) last_rows: Vec<Arc<R>>,
+}
 
-impl Query {
-    /// `pairs` are the decoded query parameters. `strict` turns silent corrections into a complaint.
-    pub(crate) fn read(pairs: &[(String, String)], limit_max: usize, strict: bool) -> Result<Query, String> {
-        let value = |name: &str| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str());
-        let wrong = |name: &str| format!("Invalid value for {name}");
-        let count = |name: &str, default: usize| match value(name).map(|text| text.trim().parse::<i64>()) {
-            None => Ok(default),
-            Some(Ok(number)) if number >= 1 => Ok(usize::try_from(number).unwrap_or(usize::MAX)),
-            Some(_) if strict => Err(wrong(name)),
-            Some(Ok(_)) => Ok(1),
-            Some(Err(_)) => Ok(default),
-        };
-        let page = count("page", 1)?;
-        let asked = count("limit", 50)?;
-        if strict && asked > limit_max {
-            return Err(wrong("limit"));
+impl<R> Default for Kept<R> {
+    fn default() -> Kept<R> {
+        Kept {
+            selected: None,
+            last_rows: Vec::new(),
         }
-        let (column, descending) = match value("sort").map(read_sort) {
-            Some(None) if strict => return Err(wrong("sort")),
-            Some(Some(sort)) => sort,
-            _ => (Column::Created, true),
-        };
-        let time = |name: &str| match value(name).map(read_stamp) {
-            Some(None) if strict => Err(wrong(name)),
-            other => Ok(other.flatten()),
-        };
-        let filter = Filter {
-            column,
-            status: value("status").map(str::to_owned),
-            customer_id: value("customer_id").and_then(|text| text.parse().ok()),
-            since_ms: time("since")?,
-            until_ms: time("until")?,
-        };
-        Ok(Query {
-            page,
-            limit: asked.clamp(1, limit_max.max(1)),
-            descending,
-            filter,
-        })
     }
 }
 
-/// `column`, `column:asc` or `column:desc`; without direction descending.
-fn read_sort(text: &str) -> Option<(Column, bool)> {
-    let (name, direction) = text.split_once(':').unwrap_or((text, "desc"));
-    let column = match name {
-        "created_at" => Column::Created,
-        "updated_at" => Column::Updated,
-        "grand_total" => Column::GrandTotal,
-        _ => return None,
-    };
-    match direction.to_ascii_lowercase().as_str() {
-        "asc" => Some((column, false)),
-        "desc" => Some((column, true)),
-        _ => None,
-    }
-}
-
-/// A time with zone, or a date alone, read as midnight UTC.
-pub(crate) fn read_stamp(text: &str) -> Option<i64> {
-    // A `+` that was not escaped in a query arrives as a space.
-    let text = text.trim().replace(' ', "+");
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Some(time.as_millisecond());
-    }
-    let day: jiff::civil::Date = text.parse().ok()?;
-    Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
-}
+/// Records shown in another version than the current one; `None` = not shown at all.
+pub(crate) type Overlay<R> = HashMap<i64, Option<Arc<R>>>;
 
 impl Filter {
-    fn accepts(&self, order: &Order) -> bool {
-        self.since_ms.is_none_or(|since| order.created_ms >= since)
-            && self.until_ms.is_none_or(|until| order.created_ms <= until)
-            && self.status.as_ref().is_none_or(|status| *status == order.status)
-            && self.customer_id.is_none_or(|customer| order.user_id == Some(customer))
+    fn accepts<R: Row>(&self, row: &R) -> bool {
+        self.between
+            .is_none_or(|(column, low, high)| (low..=high).contains(&row.number(column)))
+            && self.tests.iter().all(|test| row.passes(test))
     }
 
     /// True if the index of the sort column already holds exactly the wanted rows as one run.
     fn is_a_run(&self) -> bool {
-        let by_time = self.since_ms.is_some() || self.until_ms.is_some();
-        self.status.is_none() && self.customer_id.is_none() && (!by_time || self.column == Column::Created)
+        self.tests.is_empty() && self.between.is_none_or(|(column, _, _)| column == self.sort)
     }
 
-    fn select(&self, orders: impl Iterator<Item = Arc<Order>>) -> Vec<(i64, i64)> {
-        let mut rows: Vec<(i64, i64)> = orders
-            .filter(|order| self.accepts(order))
-            .map(|order| (self.column.key(&order), order.id))
-            .collect();
-        rows.sort_unstable();
-        rows
+    fn select<R: Row>(&self, rows: impl Iterator<Item = Arc<R>>) -> Vec<(i64, i64)> {
+        let wanted = rows.filter(|row| self.accepts(row.as_ref()));
+        if self.sort.is_text() {
+            return ranked(wanted.map(|row| (row.text(self.sort), row.id())).collect());
+        }
+        let mut keys: Vec<(i64, i64)> = wanted.map(|row| (row.number(self.sort), row.id())).collect();
+        keys.sort_unstable();
+        keys
     }
 }
 
+/// Texts by their rank, so that everything after this sorts numbers; equal texts keep an equal rank.
+fn ranked(mut texts: Vec<(String, i64)>) -> Vec<(i64, i64)> {
+    texts.sort_unstable();
+    let mut rank = 0;
+    let mut keys = Vec::with_capacity(texts.len());
+    for (at, (text, id)) in texts.iter().enumerate() {
+        let same = at
+            .checked_sub(1)
+            .and_then(|at| texts.get(at))
+            .is_some_and(|before| before.0 == *text);
+        rank += i64::from(!same);
+        keys.push((rank, *id));
+    }
+    keys
+}
+
 /// Finds a page. `overlay` replaces the present by another version of it; `rng` shuffles ties.
-pub(crate) fn find(shop: &Shop, query: &Query, overlay: &Overlay, kept: &mut Selected, rng: Option<&mut Rng>) -> Found {
+pub(crate) fn find<R: Row>(
+    table: &Table<R>,
+    query: &Query,
+    overlay: &Overlay<R>,
+    kept: &mut Kept<R>,
+    rng: Option<&mut Rng>,
+) -> Found<R> {
     let filter = &query.filter;
     if !overlay.is_empty() {
-        let now = shop.all().filter(|order| !overlay.contains_key(&order.id)).cloned();
+        let now = table.all().filter(|row| !overlay.contains_key(&row.id())).cloned();
         let then = overlay.values().flatten().cloned();
         let rows = filter.select(now.chain(then));
-        return cut(shop, query, overlay, &rows, rng);
+        return cut(table, query, overlay, &rows, rng);
     }
-    if filter.is_a_run() {
-        let low = filter.since_ms.unwrap_or(i64::MIN);
-        let high = filter.until_ms.unwrap_or(i64::MAX);
-        let by_time = filter.since_ms.is_some() || filter.until_ms.is_some();
-        let index = shop.index(filter.column);
-        let rows = if by_time {
-            index.between(low, high)
-        } else {
-            index.rows()
+    if filter.is_a_run()
+        && let Some(index) = table.index(filter.sort)
+    {
+        let rows = match filter.between {
+            Some((_, low, high)) => index.between(low, high),
+            None => index.rows(),
         };
-        return cut(shop, query, overlay, rows, rng);
+        return cut(table, query, overlay, rows, rng);
     }
-    let rows = match kept.kept.take() {
-        Some(old) if old.generation == shop.generation && old.filter == *filter => old.rows,
-        _ => filter.select(shop.all().cloned()),
+    let rows = match kept.selected.take() {
+        Some(old) if old.generation == table.generation && old.filter == *filter => old.rows,
+        _ => filter.select(table.all().cloned()),
     };
-    let found = cut(shop, query, overlay, &rows, rng);
-    kept.kept = Some(Kept {
-        generation: shop.generation,
+    let found = cut(table, query, overlay, &rows, rng);
+    kept.selected = Some(Selected {
+        generation: table.generation,
         filter: filter.clone(),
         rows,
     });
     found
 }
 
-fn cut(shop: &Shop, query: &Query, overlay: &Overlay, sorted: &[(i64, i64)], rng: Option<&mut Rng>) -> Found {
+fn cut<R: Row>(
+    table: &Table<R>,
+    query: &Query,
+    overlay: &Overlay<R>,
+    sorted: &[(i64, i64)],
+    rng: Option<&mut Rng>,
+) -> Found<R> {
     let start = (query.page - 1).saturating_mul(query.limit);
     let slice = Slice {
         start,
@@ -186,7 +178,7 @@ fn cut(shop: &Shop, query: &Query, overlay: &Overlay, sorted: &[(i64, i64)], rng
     };
     let rows = page_ids(sorted, slice, rng)
         .into_iter()
-        .filter_map(|id| version(shop, overlay, id))
+        .filter_map(|id| version(table, overlay, id))
         .collect();
     Found {
         rows,
@@ -195,41 +187,43 @@ fn cut(shop: &Shop, query: &Query, overlay: &Overlay, sorted: &[(i64, i64)], rng
     }
 }
 
-/// The version of an order the overlay shows, or else the current one.
-pub(crate) fn version(shop: &Shop, overlay: &Overlay, id: i64) -> Option<Arc<Order>> {
+/// The version of a record the overlay shows, or else the current one.
+pub(crate) fn version<R: Row>(table: &Table<R>, overlay: &Overlay<R>, id: i64) -> Option<Arc<R>> {
     match overlay.get(&id) {
         Some(shown) => shown.clone(),
-        None => shop.get(id).cloned(),
+        None => table.get(id).cloned(),
     }
 }
 
 /// The world as it was at `at_ms`.
-pub(crate) fn as_of(shop: &Shop, at_ms: i64) -> Overlay {
-    undo(shop, |truth| truth.at_ms > at_ms)
+pub(crate) fn as_of<R: Row>(journal: &Journal, at_ms: i64) -> Overlay<R> {
+    undo(journal, |entry| entry.event.at_ms > at_ms)
 }
 
-/// The world without versions that are younger than `age_ms` by their own stamp (of one order, or of all).
-pub(crate) fn without_young(shop: &Shop, order: Option<i64>, age_ms: i64, now_ms: i64) -> Overlay {
-    undo(shop, |truth| {
-        truth.kind != Change::Deleted
-            && order.is_none_or(|id| id == truth.id)
-            && now_ms.saturating_sub(truth.order.updated_ms) < age_ms
+/// The world without versions whose own `stamp` is later than `after_ms` (of one record, or of all).
+pub(crate) fn without_young<R: Row>(journal: &Journal, stamp: Column, id: Option<i64>, after_ms: i64) -> Overlay<R> {
+    undo(journal, |entry| {
+        let stamp_ms = R::of(&entry.event.record).map(|row| row.number(stamp));
+        entry.event.kind != Change::Deleted
+            && id.is_none_or(|id| id == entry.event.id)
+            && stamp_ms.is_some_and(|ms| ms > after_ms)
     })
 }
 
-/// Takes back each order's newest events as long as they are to be hidden.
-fn undo(shop: &Shop, hidden: impl Fn(&Truth) -> bool) -> Overlay {
+/// Takes back each record's newest events as long as they are to be hidden.
+fn undo<R: Row>(journal: &Journal, hidden: impl Fn(&Happened) -> bool) -> Overlay<R> {
     let mut overlay = Overlay::new();
     let mut settled = HashSet::new();
-    for event in shop.later_events().iter().rev() {
-        let truth = &event.truth;
-        if settled.contains(&truth.id) {
+    for entry in journal.later().iter().rev() {
+        let id = entry.event.id;
+        if R::of(&entry.event.record).is_none() || settled.contains(&id) {
             continue;
         }
-        if hidden(truth) {
-            overlay.insert(truth.id, event.before.clone());
+        if hidden(entry) {
+            let before = entry.before.as_ref().and_then(R::of).cloned();
+            overlay.insert(id, before);
         } else {
-            settled.insert(truth.id);
+            settled.insert(id);
         }
     }
     overlay

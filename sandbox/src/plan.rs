@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::fault::{Fault, Kind, Length, Match, Rule, When};
+use crate::resource::Resource;
 
 /// What the rules look at.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +14,15 @@ pub(crate) struct Facts {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) kind: Kind,
-    pub(crate) order: Option<i64>,
+    pub(crate) resource: Option<Resource>,
+    pub(crate) record: Option<i64>,
     pub(crate) page: Option<usize>,
+}
+
+impl Facts {
+    pub(crate) fn order(&self) -> Option<i64> {
+        self.record.filter(|_| self.resource == Some(Resource::Orders))
+    }
 }
 
 /// A rule as it stands, with its counters.
@@ -104,7 +112,11 @@ impl Rules {
             }
             entry.seen += 1;
             if is_due(entry.rule.when, entry.seen, entry.fired, &mut self.rng) {
-                due.push((entry.id, Arc::clone(&entry.what)));
+                due.push(Due {
+                    id: entry.id,
+                    resource: entry.rule.on.resource,
+                    fault: Arc::clone(&entry.what),
+                });
             }
         }
         Plan { due, used: Vec::new() }
@@ -133,7 +145,9 @@ fn matches(on: &Match, facts: &Facts) -> bool {
         .is_none_or(|method| method.eq_ignore_ascii_case(&facts.method))
         && on.path.as_ref().is_none_or(|path| facts.path.starts_with(path))
         && (on.kind == Kind::Any || on.kind == facts.kind)
-        && (on.order.is_none() || on.order == facts.order)
+        && (on.resource.is_none() || on.resource == facts.resource)
+        && (on.record.is_none() || on.record == facts.record)
+        && (on.order.is_none() || on.order == facts.order())
         && (on.page.is_none() || on.page == facts.page)
 }
 
@@ -157,9 +171,27 @@ fn kind_name(fault: &Fault) -> String {
     }
 }
 
+/// One fault that is due, and the rule it comes from.
+#[derive(Clone)]
+pub(crate) struct Due {
+    pub(crate) id: u64,
+    resource: Option<Resource>,
+    pub(crate) fault: Arc<Fault>,
+}
+
+impl Due {
+    /// Whether the record the fault names (`None` = any) is of this kind: a bare id is an order's.
+    pub(crate) fn names(&self, resource: Resource, id: Option<i64>) -> bool {
+        match self.resource {
+            Some(named) => named == resource,
+            None => id.is_none() || resource == Resource::Orders,
+        }
+    }
+}
+
 /// The faults due for one request; each is used at most once and only then counts as fired.
 pub(crate) struct Plan {
-    due: Vec<(u64, Arc<Fault>)>,
+    due: Vec<Due>,
     used: Vec<u64>,
 }
 
@@ -169,13 +201,13 @@ impl Plan {
         let (id, taken) = self
             .due
             .iter()
-            .find_map(|(id, fault)| pick(fault).map(|taken| (*id, taken)))?;
+            .find_map(|due| pick(&due.fault).map(|taken| (due.id, taken)))?;
         self.mark(id);
         Some(taken)
     }
 
     /// All due faults, with the ids to mark them by.
-    pub(crate) fn due(&self) -> Vec<(u64, Arc<Fault>)> {
+    pub(crate) fn due(&self) -> Vec<Due> {
         self.due.clone()
     }
 
@@ -185,13 +217,15 @@ impl Plan {
         }
     }
 
-    pub(crate) fn take_wire(&mut self) -> Wire {
+    /// `kind` is what the request wanted.
+    pub(crate) fn take_wire(&mut self, kind: Kind) -> Wire {
         let delay = self.take(|fault| match fault {
             Fault::Delay { ms } => Some(Duration::from_millis(*ms)),
             _ => None,
         });
         let way = self.take(|fault| match fault {
             Fault::ResetBefore => Some(Way::ResetBefore),
+            Fault::AnswerLost if kind == Kind::Write => Some(Way::ResetBefore),
             Fault::ResetAfter { bytes } => Some(Way::ResetAfter(*bytes)),
             Fault::Truncate { bytes, length } => Some(Way::Truncate(*bytes, *length)),
             Fault::LongLength { extra } => Some(Way::LongLength(*extra)),

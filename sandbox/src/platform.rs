@@ -1,81 +1,39 @@
 //! The platform's endpoints under `/api/apps/v1`: who may ask, what is answered, and what the ordered faults make of it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::answer::{Answer, http_date};
 use crate::auth;
+use crate::endpoint::Endpoint;
 use crate::fault::{Fault, Kind};
+use crate::filters;
 use crate::http::Incoming;
 use crate::jsontext::Members;
 use crate::lists;
+use crate::metafields;
 use crate::movement::Moment;
-use crate::options::DetailShape;
-use crate::order::{Form, Order};
-use crate::page::{self, Overlay};
+use crate::options::Rate;
+use crate::page::Test;
 use crate::plan::{Facts, Plan, Wire};
 use crate::requests::Request;
+use crate::resource::Resource;
+use crate::view::{Categories, Customers, Discounts, Filtered, Inventory, Orders, Products, View as _};
+use crate::webhook;
 use crate::world::{Inner, World};
-
-pub(crate) const BASE: &str = "/api/apps/v1";
-
-/// An endpoint of the platform; each new resource adds its own.
-enum Endpoint {
-    Orders,
-    Order(String),
-    Store,
-    WrongMethod,
-    Unknown,
-}
-
-impl Endpoint {
-    fn of(incoming: &Incoming) -> Endpoint {
-        let Some(rest) = incoming.path.strip_prefix(BASE) else {
-            return Endpoint::Unknown;
-        };
-        let endpoint = match rest.trim_end_matches('/') {
-            "/orders" => Endpoint::Orders,
-            "/store" => Endpoint::Store,
-            rest => match rest.strip_prefix("/orders/") {
-                Some(id) if !id.contains('/') => Endpoint::Order(id.to_owned()),
-                _ => return Endpoint::Unknown,
-            },
-        };
-        if incoming.method == "GET" {
-            endpoint
-        } else {
-            Endpoint::WrongMethod
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Endpoint::Orders => Kind::List,
-            Endpoint::Order(_) => Kind::Detail,
-            Endpoint::Store => Kind::Store,
-            Endpoint::WrongMethod | Endpoint::Unknown => Kind::Any,
-        }
-    }
-
-    fn scope(&self) -> &'static str {
-        match self {
-            Endpoint::Store => "read:store",
-            _ => "read:orders",
-        }
-    }
-}
+use crate::writes;
 
 /// Answers one request and says how the answer is to travel.
 pub(crate) fn answer(world: &World, incoming: &Incoming) -> (Answer, Wire) {
     let endpoint = Endpoint::of(incoming);
-    let facts = facts(incoming, &endpoint);
+    let facts = facts(incoming, endpoint);
     let mut inner = world.lock();
     let ticket = note(&mut inner, incoming, &facts);
     let mut plan = inner.rules.plan(&facts);
-    let rate = limit(&mut inner);
-    let refused = rate.refusal.or_else(|| refusal(&inner, &mut plan, incoming, &endpoint));
-    let listed = facts.kind == Kind::List && refused.is_none();
-    let mut answer = refused.unwrap_or_else(|| endpoint_answer(&mut inner, &mut plan, incoming, &endpoint));
+    let rate = limit(&mut inner, facts.resource);
+    let refused = rate.refusal.or_else(|| refusal(&inner, &mut plan, incoming, endpoint));
+    let listed = facts.resource.filter(|_| facts.kind == Kind::List && refused.is_none());
+    let mut answer = refused.unwrap_or_else(|| endpoint_answer(&mut inner, &mut plan, incoming, endpoint));
     for (name, value) in rate.headers {
         answer.header(name, &value);
     }
@@ -93,15 +51,15 @@ pub(crate) fn answer(world: &World, incoming: &Incoming) -> (Answer, Wire) {
     }
     let date = http_date(inner.time.now_ms());
     answer.header("Date", &date);
-    let wire = plan.take_wire();
+    let wire = plan.take_wire(facts.kind);
     let fault = inner.rules.credit(plan);
     inner.log.complete(ticket, answer.code, fault);
-    if listed {
-        shift(&mut inner, Moment::After);
+    if let Some(resource) = listed {
+        shift(&mut inner, resource, Moment::After);
     }
     drop(inner);
-    if listed {
-        world.run_hook(facts.page.unwrap_or(1));
+    if let Some(resource) = listed {
+        world.run_hook(resource, facts.page.unwrap_or(1));
     }
     if let Some(bytes) = pad {
         pad_page(&mut answer, bytes);
@@ -109,25 +67,19 @@ pub(crate) fn answer(world: &World, incoming: &Incoming) -> (Answer, Wire) {
     (answer, wire)
 }
 
-fn facts(incoming: &Incoming, endpoint: &Endpoint) -> Facts {
-    let order = match endpoint {
-        Endpoint::Order(id) => id.parse().ok(),
-        _ => None,
-    };
-    let page = match endpoint {
-        Endpoint::Orders => Some(
-            incoming
-                .query_value("page")
-                .and_then(|page| page.parse().ok())
-                .unwrap_or(1),
-        ),
-        _ => None,
-    };
+fn facts(incoming: &Incoming, endpoint: Endpoint) -> Facts {
+    let page = (endpoint.kind() == Kind::List).then(|| {
+        incoming
+            .query_value("page")
+            .and_then(|page| page.parse().ok())
+            .unwrap_or(1)
+    });
     Facts {
         method: incoming.method.clone(),
         path: incoming.path.clone(),
         kind: endpoint.kind(),
-        order,
+        resource: endpoint.resource(),
+        record: endpoint.record(),
         page,
     }
 }
@@ -139,8 +91,12 @@ fn note(inner: &mut Inner, incoming: &Incoming, facts: &Facts) -> usize {
         method: incoming.method.clone(),
         path: incoming.path.clone(),
         query: incoming.query.clone(),
-        order: facts.order,
+        resource: facts.resource,
+        kind: facts.kind,
+        record: facts.record,
+        order: facts.order(),
         page: facts.page,
+        body: String::from_utf8_lossy(&incoming.body).into_owned(),
         header_names: incoming.headers.iter().map(|header| header.0.clone()).collect(),
         auth: auth::carried(incoming),
         store_id_with_bearer: incoming.header("authorization").is_some() && incoming.header("x-store-id").is_some(),
@@ -156,25 +112,36 @@ struct Limited {
     headers: Vec<(&'static str, String)>,
 }
 
-fn limit(inner: &mut Inner) -> Limited {
-    let Some(rate) = inner.options.rate else {
-        return Limited {
+/// Metafields have a limit of their own beside the common one.
+fn limit(inner: &mut Inner, resource: Option<Resource>) -> Limited {
+    let own = inner
+        .options
+        .metafield_rate
+        .filter(|_| resource == Some(Resource::Metafields));
+    if let Some(rate) = own {
+        let limited = within(&mut inner.metafield_window, rate);
+        if limited.refusal.is_some() {
+            return limited;
+        }
+    }
+    match inner.options.rate {
+        Some(rate) => within(&mut inner.window, rate),
+        None => Limited {
             refusal: None,
             headers: Vec::new(),
-        };
-    };
-    let now = Instant::now();
-    while inner
-        .window
-        .front()
-        .is_some_and(|at| now.duration_since(*at) >= rate.window)
-    {
-        inner.window.pop_front();
+        },
     }
-    let full = inner.window.len() >= rate.requests;
+}
+
+/// `window` holds when the answered requests came.
+fn within(window: &mut VecDeque<Instant>, rate: Rate) -> Limited {
+    let now = Instant::now();
+    while window.front().is_some_and(|at| now.duration_since(*at) >= rate.window) {
+        window.pop_front();
+    }
+    let full = window.len() >= rate.requests;
     let refusal = full.then(|| {
-        let free = inner
-            .window
+        let free = window
             .front()
             .map_or(rate.window, |at| rate.window.saturating_sub(now.duration_since(*at)));
         let seconds = free.as_secs() + u64::from(free.subsec_nanos() > 0);
@@ -183,9 +150,9 @@ fn limit(inner: &mut Inner) -> Limited {
         answer
     });
     if !full {
-        inner.window.push_back(now);
+        window.push_back(now);
     }
-    let left = rate.requests.saturating_sub(inner.window.len());
+    let left = rate.requests.saturating_sub(window.len());
     let announced = [
         ("RateLimit-Limit", rate.requests.to_string()),
         ("RateLimit-Remaining", left.to_string()),
@@ -197,7 +164,7 @@ fn limit(inner: &mut Inner) -> Limited {
 }
 
 /// What is said instead of the endpoint's own answer: an ordered fault, no such route, or no right to it.
-fn refusal(inner: &Inner, plan: &mut Plan, incoming: &Incoming, endpoint: &Endpoint) -> Option<Answer> {
+fn refusal(inner: &Inner, plan: &mut Plan, incoming: &Incoming, endpoint: Endpoint) -> Option<Answer> {
     let canned = plan.take(|fault| match fault {
         Fault::Answer(canned) => Some(canned.clone()),
         _ => None,
@@ -205,11 +172,15 @@ fn refusal(inner: &Inner, plan: &mut Plan, incoming: &Incoming, endpoint: &Endpo
     if let Some(canned) = canned {
         return Some(Answer::canned(canned));
     }
-    if matches!(endpoint, Endpoint::Unknown | Endpoint::WrongMethod) {
-        return None;
-    }
-    if let Err(refusal) = auth::check(incoming, &inner.access, endpoint.scope()) {
+    let Ok(scope) = endpoint.scope() else { return None };
+    if let Err(refusal) = auth::check(incoming, &inner.access, scope.as_deref()) {
         return Some(refusal);
+    }
+    if endpoint.resource() == Some(Resource::Metafields)
+        && !inner.options.metafields
+        && let Fault::Answer(canned) = Fault::metafields_missing()
+    {
+        return Some(Answer::canned(canned));
     }
     let body = plan.take(|fault| match fault {
         Fault::Body(body) => Some(body.clone()),
@@ -218,104 +189,77 @@ fn refusal(inner: &Inner, plan: &mut Plan, incoming: &Incoming, endpoint: &Endpo
     body.map(|body| Answer::json(200, body))
 }
 
-fn endpoint_answer(inner: &mut Inner, plan: &mut Plan, incoming: &Incoming, endpoint: &Endpoint) -> Answer {
+fn endpoint_answer(inner: &mut Inner, plan: &mut Plan, incoming: &Incoming, endpoint: Endpoint) -> Answer {
+    if let Some(resource) = endpoint.resource()
+        && endpoint.kind() == Kind::List
+    {
+        shift(inner, resource, Moment::Before);
+    }
     match endpoint {
-        Endpoint::Orders => {
-            shift(inner, Moment::Before);
-            lists::orders(inner, plan, incoming)
-        }
-        Endpoint::Order(id) => detail(inner, plan, id),
+        Endpoint::List(resource) => list(inner, plan, incoming, resource),
+        Endpoint::Detail(resource, id) => detail(inner, plan, resource, id),
+        Endpoint::OrdersOf(customer) => match customer.filter(|id| inner.shop.customers.has(*id)) {
+            Some(id) => lists::list::<Orders>(inner, plan, incoming.pairs(), vec![Test::Customer(id)]),
+            None => Answer::error(404, "not_found", Customers::MISSING),
+        },
+        Endpoint::Filters => match writes::read(incoming) {
+            Ok(body) => {
+                let query = filters::read(&body, inner.options.limit_max);
+                lists::rows::<Filtered>(inner, plan, query)
+            }
+            Err(refusal) => refusal,
+        },
         Endpoint::Store => store(inner),
+        Endpoint::Subscriptions => webhook::list(inner),
+        Endpoint::Definitions => metafields::definitions(inner, incoming),
+        Endpoint::Values => metafields::values(inner, incoming),
+        Endpoint::Write(write) => writes::answer(inner, plan, incoming, write),
         Endpoint::Unknown | Endpoint::WrongMethod => nothing_there(incoming, endpoint),
     }
 }
 
+fn list(inner: &mut Inner, plan: &mut Plan, incoming: &Incoming, resource: Resource) -> Answer {
+    let read = match resource {
+        Resource::Orders => lists::list::<Orders>,
+        Resource::Customers => lists::list::<Customers>,
+        Resource::Products => lists::list::<Products>,
+        Resource::Inventory => lists::list::<Inventory>,
+        Resource::Categories => lists::list::<Categories>,
+        Resource::Discounts => lists::list::<Discounts>,
+        _ => return nothing_there(incoming, Endpoint::Unknown),
+    };
+    read(inner, plan, incoming.pairs(), Vec::new())
+}
+
+fn detail(inner: &mut Inner, plan: &mut Plan, resource: Resource, id: Option<i64>) -> Answer {
+    let read = match resource {
+        Resource::Customers => lists::detail::<Customers>,
+        Resource::Products => lists::detail::<Products>,
+        Resource::Inventory => lists::detail::<Inventory>,
+        Resource::Discounts => lists::detail::<Discounts>,
+        _ => lists::detail::<Orders>,
+    };
+    read(inner, plan, id)
+}
+
 /// What a router without such a route says.
-fn nothing_there(incoming: &Incoming, endpoint: &Endpoint) -> Answer {
+fn nothing_there(incoming: &Incoming, endpoint: Endpoint) -> Answer {
     if matches!(endpoint, Endpoint::WrongMethod) {
-        return Answer::error(405, "method_not_allowed", "This sandbox does not take writes here yet");
+        return Answer::error(405, "method_not_allowed", "Method not allowed");
     }
     let body = format!("<!DOCTYPE html><pre>Cannot {} {}</pre>", incoming.method, incoming.path);
     Answer::typed(404, "text/html; charset=utf-8", body)
 }
 
-fn shift(inner: &mut Inner, moment: Moment) {
+fn shift(inner: &mut Inner, resource: Resource, moment: Moment) {
     let Some(moving) = &mut inner.moving else { return };
     if moving.movement.moment != moment {
         return;
     }
     let now_ms = inner.time.now_ms().saturating_add(moving.movement.advance_ms);
-    if moving.round(&mut inner.shop, now_ms) {
+    if moving.round(&mut inner.shop, resource, now_ms) {
         inner.time.advance(moving.movement.advance_ms);
     }
-}
-
-/// The version of the world the request is shown.
-pub(crate) fn overlay(inner: &Inner, plan: &mut Plan) -> Overlay {
-    let now_ms = inner.time.now_ms();
-    let stale = plan.take(|fault| match fault {
-        Fault::StaleCopy { lag_ms } => Some(*lag_ms),
-        _ => None,
-    });
-    let mut overlay = match stale {
-        Some(lag_ms) => page::as_of(&inner.shop, now_ms.saturating_sub(lag_ms)),
-        None => Overlay::new(),
-    };
-    for (id, fault) in plan.due() {
-        if let Fault::HideYoung { order, age_ms } = fault.as_ref() {
-            let hidden = page::without_young(&inner.shop, *order, *age_ms, now_ms);
-            if !hidden.is_empty() {
-                plan.mark(id);
-            }
-            for (order, shown) in hidden {
-                overlay.entry(order).or_insert(shown);
-            }
-        }
-    }
-    overlay
-}
-
-/// Applies the splices ordered for this order to its text.
-pub(crate) fn splice(plan: &mut Plan, due: &[(u64, Arc<Fault>)], id: i64, text: &mut String) {
-    for (rule, fault) in due {
-        if let Fault::Splice { order, splice } = fault.as_ref()
-            && order.is_none_or(|order| order == id)
-            && splice.apply(text)
-        {
-            plan.mark(*rule);
-        }
-    }
-}
-
-fn detail(inner: &mut Inner, plan: &mut Plan, id: &str) -> Answer {
-    let overlay = overlay(inner, plan);
-    let found = id.parse().ok().and_then(|id| page::version(&inner.shop, &overlay, id));
-    let Some(order) = found else {
-        return Answer::error(404, "not_found", "Order not found");
-    };
-    let mut text = String::with_capacity(2_000);
-    order.write(&mut text, detail_form(inner));
-    splice(plan, &plan.due(), order.id, &mut text);
-    if inner.options.detail == DetailShape::Wrapped {
-        text = wrap(&order, &text);
-    }
-    Answer::json(200, format!(r#"{{"data":{text},"status":200}}"#))
-}
-
-fn detail_form(inner: &Inner) -> Form {
-    match inner.options.detail {
-        DetailShape::Aliased => Form::Aliased,
-        DetailShape::Plain | DetailShape::Wrapped => Form::Detail,
-    }
-}
-
-fn wrap(order: &Order, text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 500);
-    let mut members = Members::open(&mut out);
-    members.raw("order", text);
-    order.write_lines(members.name("items"));
-    members.close();
-    out
 }
 
 fn store(inner: &Inner) -> Answer {

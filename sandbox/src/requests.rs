@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::fault::Kind;
+use crate::resource::Resource;
+
 /// Which credentials a request carried, right or wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
@@ -24,10 +27,16 @@ pub struct Request {
     pub path: String,
     /// Undecoded, without the question mark.
     pub query: String,
-    /// Of a detail request.
+    pub resource: Option<Resource>,
+    pub kind: Kind,
+    /// The id in the path.
+    pub record: Option<i64>,
+    /// The same, if it is an order's.
     pub order: Option<i64>,
     /// Of a list request, as asked.
     pub page: Option<usize>,
+    /// As it came; unreadable bytes replaced.
+    pub body: String,
     /// Lower case.
     pub header_names: Vec<String>,
     pub auth: Auth,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::courier;
 use crate::http;
 use crate::options::Options;
 use crate::world::World;
@@ -17,6 +18,8 @@ pub struct Sandbox {
     addr: SocketAddr,
     world: Arc<World>,
     task: JoinHandle<()>,
+    /// Sends the webhooks.
+    courier: JoinHandle<()>,
 }
 
 impl Sandbox {
@@ -32,8 +35,18 @@ impl Sandbox {
         let listener = TcpListener::bind(options.listen).await?;
         let addr = listener.local_addr()?;
         let world = Arc::new(World::new(&options)?);
+        if let Some(url) = &options.webhook_url {
+            let subscribed = world.subscribe_all(url);
+            subscribed.map_err(|complaint| io::Error::new(io::ErrorKind::InvalidInput, complaint))?;
+        }
         let task = tokio::spawn(accept(listener, Arc::clone(&world)));
-        Ok(Sandbox { addr, world, task })
+        let courier = tokio::spawn(courier::run(Arc::clone(&world)));
+        Ok(Sandbox {
+            addr,
+            world,
+            task,
+            courier,
+        })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -52,11 +65,14 @@ impl Sandbox {
     /// Stops and waits until the port is free.
     pub async fn stop(mut self) {
         self.task.abort();
-        // The task was just aborted, so an error is the expected end.
-        if let Err(error) = (&mut self.task).await
-            && error.is_panic()
-        {
-            tracing::error!("the sandbox's accept loop had panicked");
+        self.courier.abort();
+        for (name, task) in [("accept loop", &mut self.task), ("courier", &mut self.courier)] {
+            // The task was just aborted, so an error is the expected end.
+            if let Err(error) = task.await
+                && error.is_panic()
+            {
+                tracing::error!("the sandbox's {name} had panicked");
+            }
         }
     }
 }
@@ -64,6 +80,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.task.abort();
+        self.courier.abort();
     }
 }
 
@@ -96,8 +113,10 @@ pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> 
     let mut sandbox = Sandbox::start(options).await?;
     let access = sandbox.world.access();
     announce(&format!(
-        "A pretend store with {} orders listens on {}",
+        "A pretend store with {} orders, {} customers and {} products listens on {}",
         sandbox.world.order_count(),
+        sandbox.world.customer_count(),
+        sandbox.world.product_count(),
         sandbox.url()
     ));
     announce(&format!("Controls: curl {}/_sandbox", sandbox.url()));
@@ -111,5 +130,10 @@ pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> 
         "  # or, instead of client_id and client_secret: access_token: {}",
         access.access_token
     ));
+    if let Some(subscription) = sandbox.world.subscriptions().first() {
+        announce("webhooks:");
+        announce(&format!("  # every topic is sent to {}", subscription.url));
+        announce(&format!("  secrets: [\"{}\"]", subscription.secret));
+    }
     (&mut sandbox.task).await.map_err(io::Error::other)
 }

@@ -1,229 +1,264 @@
-//! The shop's orders, their sorted indexes and the truth log; it knows neither HTTP nor faults.
+//! All the pretend shop holds and how it changes; it knows neither HTTP nor faults.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::io;
 
-use serde::{Deserialize, Serialize};
-
-use crate::index::Index;
-use crate::jsontext::Members;
-use crate::make::Maker;
-use crate::options::Options;
+use crate::customer::Customer;
+use crate::goods::GoodsMaker;
+use crate::journal::Journal;
+use crate::make::{Maker, whole_second};
+use crate::metafields::Metafields;
+use crate::options::{Options, StockStamps};
 use crate::order::Order;
-
-/// What happened to an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    Created,
-    Updated,
-    Deleted,
-}
-
-/// One entry of the truth log: what the shop really holds, whatever its answers said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Truth {
-    /// From 1, without gaps.
-    pub seq: u64,
-    /// World time, ms since 1970.
-    pub at_ms: i64,
-    pub id: i64,
-    pub kind: Change,
-    /// The order after the change (before it, for a deletion), shared rather than copied.
-    pub order: Arc<Order>,
-}
-
-impl Truth {
-    /// `{"seq":…,"at":…,"id":…,"kind":"created|updated|deleted","order":{…}}`
-    pub fn json(&self) -> String {
-        let mut out = String::with_capacity(1_600);
-        let kind = match self.kind {
-            Change::Created => "created",
-            Change::Updated => "updated",
-            Change::Deleted => "deleted",
-        };
-        let mut members = Members::open(&mut out);
-        members.raw("seq", &self.seq.to_string());
-        members.stamp("at", self.at_ms);
-        members.int("id", self.id);
-        members.text("kind", kind);
-        members.raw("order", &self.order.json());
-        members.close();
-        out
-    }
-}
-
-/// A column `GET /orders` can sort by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Column {
-    Created,
-    Updated,
-    GrandTotal,
-}
-
-impl Column {
-    pub(crate) fn key(self, order: &Order) -> i64 {
-        match self {
-            Column::Created => order.created_ms,
-            Column::Updated => order.updated_ms,
-            Column::GrandTotal => order.grand_total(),
-        }
-    }
-}
-
-/// Truth with what was there before, so that the past can be shown again.
-pub(crate) struct Event {
-    pub(crate) truth: Truth,
-    pub(crate) before: Option<Arc<Order>>,
-}
+use crate::people::PeopleMaker;
+use crate::product::{Product, Variant};
+use crate::resource::Resource;
+use crate::small::{Category, Discount};
+use crate::table::{Row, Table};
 
 pub(crate) struct Shop {
-    orders: HashMap<i64, Arc<Order>>,
-    created: Index,
-    updated: Index,
-    totals: Index,
-    events: Vec<Event>,
-    /// Events of the first stock of orders; never undone by a stale view.
-    first_events: usize,
-    /// Counts changes, so that a cached selection knows when it is out of date.
-    pub(crate) generation: u64,
+    pub(crate) orders: Table<Order>,
+    pub(crate) customers: Table<Customer>,
+    pub(crate) products: Table<Product>,
+    pub(crate) categories: Table<Category>,
+    pub(crate) discounts: Table<Discount>,
+    pub(crate) metafields: Metafields,
+    pub(crate) journal: Journal,
     pub(crate) maker: Maker,
-    truth_file: Option<BufWriter<File>>,
+    pub(crate) people: PeopleMaker,
+    pub(crate) goods: GoodsMaker,
+    /// Which product holds a variant.
+    skus: HashMap<i64, i64>,
+    stock_stamps: StockStamps,
+    orders_touch_customers: bool,
 }
 
 impl Shop {
     pub(crate) fn new(options: &Options, now_ms: i64) -> io::Result<Shop> {
+        let mut people = PeopleMaker::new(options);
+        let mut goods = GoodsMaker::new(options);
         let mut maker = Maker::new(options.seed, options.store_id, options.odd_percent);
-        let first = maker.first_orders(options.orders, options.spread_days, now_ms);
+        let mut customers = people.first(options.customers, options.spread_days, now_ms);
+        let buyers = Table::new(customers.clone());
+        let orders = maker.first_orders(options.orders, options.spread_days, now_ms, &buyers);
+        people.reckon(&mut customers, &orders);
+        let products = goods.first(options.products, options.spread_days, now_ms);
+        let skus = products.iter().flat_map(|product| {
+            let variants = product.variants.iter();
+            variants.map(|variant| (variant.sku_id, product.id))
+        });
         let mut shop = Shop {
-            orders: HashMap::with_capacity(first.len()),
-            created: index_by(&first, Column::Created),
-            updated: index_by(&first, Column::Updated),
-            totals: index_by(&first, Column::GrandTotal),
-            events: Vec::with_capacity(first.len()),
-            first_events: first.len(),
-            generation: 0,
+            skus: skus.collect(),
+            categories: Table::new(goods.categories(options.categories, &products, now_ms)),
+            discounts: Table::new(goods.discounts(options.discounts, now_ms)),
+            orders: Table::new(orders),
+            customers: Table::new(customers),
+            products: Table::new(products),
+            metafields: Metafields::new(),
+            journal: Journal::new(options.truth_file.as_deref())?,
             maker,
-            truth_file: options.truth_file.as_deref().map(open_truth_file).transpose()?,
+            people,
+            goods,
+            stock_stamps: options.stock_stamps,
+            orders_touch_customers: options.orders_touch_customers,
         };
-        for order in first {
-            let order = Arc::new(order);
-            shop.orders.insert(order.id, Arc::clone(&order));
-            shop.note(Change::Created, order, None, now_ms);
-        }
+        shop.orders.note_all(&mut shop.journal, now_ms);
+        shop.customers.note_all(&mut shop.journal, now_ms);
+        shop.products.note_all(&mut shop.journal, now_ms);
+        shop.categories.note_all(&mut shop.journal, now_ms);
+        shop.discounts.note_all(&mut shop.journal, now_ms);
+        shop.journal.end_first();
         Ok(shop)
     }
 
-    pub(crate) fn get(&self, id: i64) -> Option<&Arc<Order>> {
-        self.orders.get(&id)
-    }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Order>> {
-        self.orders.values()
-    }
-
-    pub(crate) fn sorted(&self) -> BTreeMap<i64, Arc<Order>> {
-        self.orders.iter().map(|(id, order)| (*id, Arc::clone(order))).collect()
-    }
-
-    pub(crate) fn index(&self, column: Column) -> &Index {
-        match column {
-            Column::Created => &self.created,
-            Column::Updated => &self.updated,
-            Column::GrandTotal => &self.totals,
-        }
+    pub(crate) fn random_order(&mut self, now_ms: i64) -> Order {
+        self.maker.order(now_ms, now_ms, &self.customers)
     }
 
     /// Adds an order; an id already taken is replaced by a fresh one.
-    pub(crate) fn insert(&mut self, mut order: Order, now_ms: i64) -> i64 {
-        while self.orders.contains_key(&order.id) {
+    pub(crate) fn insert_order(&mut self, mut order: Order, now_ms: i64) -> i64 {
+        while self.orders.has(order.id) {
             order.id = self.maker.fresh_id();
         }
-        let id = order.id;
-        let order = Arc::new(order);
-        self.index_in(&order);
-        self.orders.insert(id, Arc::clone(&order));
-        self.note(Change::Created, order, None, now_ms);
-        id
-    }
-
-    /// Puts a new version in place of the one with its id; false if there is none.
-    pub(crate) fn replace(&mut self, order: Order, now_ms: i64) -> bool {
-        let Some(before) = self.orders.get(&order.id).cloned() else {
-            return false;
-        };
-        self.index_out(&before);
-        let order = Arc::new(order);
-        self.index_in(&order);
-        self.orders.insert(order.id, Arc::clone(&order));
-        self.note(Change::Updated, order, Some(before), now_ms);
-        true
-    }
-
-    pub(crate) fn remove(&mut self, id: i64, now_ms: i64) -> bool {
-        let Some(before) = self.orders.remove(&id) else {
-            return false;
-        };
-        self.index_out(&before);
-        self.note(Change::Deleted, Arc::clone(&before), Some(before), now_ms);
-        true
-    }
-
-    /// A random order's id.
-    pub(crate) fn any_id(&mut self) -> Option<i64> {
-        let rows = self.created.rows();
-        let at = self.maker.rng.usize(0..rows.len().max(1));
-        rows.get(at).map(|row| row.1)
-    }
-
-    pub(crate) fn truth(&self) -> impl Iterator<Item = &Truth> {
-        self.events.iter().map(|event| &event.truth)
-    }
-
-    /// What happened after the first stock was laid in, oldest first.
-    pub(crate) fn later_events(&self) -> &[Event] {
-        self.events.get(self.first_events..).unwrap_or(&[])
-    }
-
-    fn index_in(&mut self, order: &Order) {
-        self.created.insert(order.created_ms, order.id);
-        self.updated.insert(order.updated_ms, order.id);
-        self.totals.insert(order.grand_total(), order.id);
-    }
-
-    fn index_out(&mut self, order: &Order) {
-        self.created.remove(order.created_ms, order.id);
-        self.updated.remove(order.updated_ms, order.id);
-        self.totals.remove(order.grand_total(), order.id);
-    }
-
-    fn note(&mut self, kind: Change, order: Arc<Order>, before: Option<Arc<Order>>, at_ms: i64) {
-        self.generation += 1;
-        let seq = u64::try_from(self.events.len()).unwrap_or(u64::MAX).saturating_add(1);
-        let truth = Truth {
-            seq,
-            at_ms,
-            id: order.id,
-            kind,
-            order,
-        };
-        if let Some(file) = &mut self.truth_file
-            && let Err(error) = writeln!(file, "{}", truth.json()).and_then(|()| file.flush())
-        {
-            tracing::warn!(%error, "cannot write the truth log; the file ends here");
-            self.truth_file = None;
+        let buyer = order.user_id.and_then(|id| self.customers.get(id));
+        let buyer = buyer.filter(|_| self.orders_touch_customers);
+        if let Some(mut buyer) = buyer.map(|buyer| buyer.as_ref().clone()) {
+            buyer.total_orders += 1;
+            buyer.total_spent = buyer.total_spent.saturating_add(order.grand_total());
+            buyer.touch(now_ms);
+            self.customers.replace(buyer, &mut self.journal, now_ms);
         }
-        self.events.push(Event { truth, before });
+        self.orders.insert(order, &mut self.journal, now_ms)
     }
-}
 
-fn index_by(orders: &[Order], column: Column) -> Index {
-    Index::build(orders.iter().map(|order| (column.key(order), order.id)).collect())
-}
+    pub(crate) fn insert_customer(&mut self, mut customer: Customer, now_ms: i64) -> i64 {
+        while self.customers.has(customer.id) {
+            customer.id = self.people.fresh_id();
+        }
+        self.customers.insert(customer, &mut self.journal, now_ms)
+    }
 
-fn open_truth_file(path: &Path) -> io::Result<BufWriter<File>> {
-    Ok(BufWriter::new(File::options().create(true).append(true).open(path)?))
+    /// Variants whose number is taken get fresh ones, as the product does.
+    pub(crate) fn insert_product(&mut self, mut product: Product, now_ms: i64) -> i64 {
+        while self.products.has(product.id) {
+            product.id = self.goods.fresh_id();
+        }
+        for variant in &mut product.variants {
+            while self.skus.contains_key(&variant.sku_id) {
+                variant.sku_id = self.goods.fresh_sku();
+            }
+            self.skus.insert(variant.sku_id, product.id);
+        }
+        self.products.insert(product, &mut self.journal, now_ms)
+    }
+
+    pub(crate) fn replace_product(&mut self, product: Product, now_ms: i64) -> bool {
+        let id = product.id;
+        if !self.forget_skus(id) {
+            return false;
+        }
+        self.skus
+            .extend(product.variants.iter().map(|variant| (variant.sku_id, id)));
+        self.products.replace(product, &mut self.journal, now_ms)
+    }
+
+    pub(crate) fn remove_product(&mut self, id: i64, now_ms: i64) -> bool {
+        self.forget_skus(id);
+        self.products.remove(id, &mut self.journal, now_ms)
+    }
+
+    /// False if there is no such product.
+    fn forget_skus(&mut self, product: i64) -> bool {
+        let Some(product) = self.products.get(product) else {
+            return false;
+        };
+        for variant in &product.variants {
+            self.skus.remove(&variant.sku_id);
+        }
+        true
+    }
+
+    /// The product that holds a variant.
+    pub(crate) fn product_of(&self, sku_id: i64) -> Option<i64> {
+        self.skus.get(&sku_id).copied()
+    }
+
+    /// Changes the stock of one variant, with the stamps the options give such a change.
+    pub(crate) fn stock(&mut self, sku_id: i64, now_ms: i64, change: impl FnOnce(i64) -> i64) -> Option<i64> {
+        let product = self.product_of(sku_id).and_then(|id| self.products.get(id))?;
+        let mut product = product.as_ref().clone();
+        let variant = product.variants.iter_mut().find(|variant| variant.sku_id == sku_id)?;
+        variant.quantity = change(variant.quantity);
+        let quantity = variant.quantity;
+        match self.stock_stamps {
+            StockStamps::Nothing => {}
+            StockStamps::Inventory => product.stocked_ms = whole_second(now_ms),
+            StockStamps::InventoryAndProduct => product.touch(now_ms),
+        }
+        self.products.replace(product, &mut self.journal, now_ms);
+        Some(quantity)
+    }
+
+    /// A variant put into a product; a number already taken is replaced by a fresh one. The product is stamped.
+    pub(crate) fn insert_variant(&mut self, product: i64, mut variant: Variant, now_ms: i64) -> Option<i64> {
+        let mut product = self.products.get(product)?.as_ref().clone();
+        while self.skus.contains_key(&variant.sku_id) {
+            variant.sku_id = self.goods.fresh_sku();
+        }
+        let sku_id = variant.sku_id;
+        product.variants.push(variant);
+        product.touch(now_ms);
+        self.replace_product(product, now_ms).then_some(sku_id)
+    }
+
+    /// Changes a random record of this kind as a shop's staff would; false if there is none.
+    pub(crate) fn change_any(&mut self, resource: Resource, now_ms: i64) -> bool {
+        match resource {
+            Resource::Orders => self.change_any_order(now_ms),
+            Resource::Customers => {
+                let found = self.customers.any_id(&mut self.people.rng);
+                let found = found.and_then(|id| self.customers.get(id));
+                let Some(mut customer) = found.map(|row| row.as_ref().clone()) else {
+                    return false;
+                };
+                self.people.change(&mut customer);
+                customer.touch(now_ms);
+                self.customers.replace(customer, &mut self.journal, now_ms)
+            }
+            Resource::Products => {
+                let Some(mut product) = self.any_product() else {
+                    return false;
+                };
+                self.goods.change(&mut product);
+                product.touch(now_ms);
+                self.replace_product(product, now_ms)
+            }
+            Resource::Inventory => {
+                let Some(product) = self.any_product() else {
+                    return false;
+                };
+                let Some(variant) = self.goods.rng.choice(&product.variants) else {
+                    return false;
+                };
+                let moved = self.goods.rng.i64(-3..=3);
+                self.stock(variant.sku_id, now_ms, |quantity| quantity + moved)
+                    .is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// A new random record; false for a kind that does not move.
+    pub(crate) fn insert_any(&mut self, resource: Resource, now_ms: i64) -> bool {
+        match resource {
+            Resource::Orders => {
+                let order = self.random_order(now_ms);
+                self.insert_order(order, now_ms);
+            }
+            Resource::Customers => {
+                let customer = self.people.customer(now_ms, now_ms);
+                self.insert_customer(customer, now_ms);
+            }
+            Resource::Products | Resource::Inventory => {
+                let product = self.goods.product(now_ms, now_ms);
+                self.insert_product(product, now_ms);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(crate) fn delete_any(&mut self, resource: Resource, now_ms: i64) -> bool {
+        match resource {
+            Resource::Orders => {
+                let id = self.orders.any_id(&mut self.maker.rng);
+                id.is_some_and(|id| self.orders.remove(id, &mut self.journal, now_ms))
+            }
+            Resource::Customers => {
+                let id = self.customers.any_id(&mut self.people.rng);
+                id.is_some_and(|id| self.customers.remove(id, &mut self.journal, now_ms))
+            }
+            Resource::Products | Resource::Inventory => {
+                let id = self.products.any_id(&mut self.goods.rng);
+                id.is_some_and(|id| self.remove_product(id, now_ms))
+            }
+            _ => false,
+        }
+    }
+
+    fn change_any_order(&mut self, now_ms: i64) -> bool {
+        let found = self.orders.any_id(&mut self.maker.rng);
+        let found = found.and_then(|id| self.orders.get(id));
+        let Some(mut order) = found.map(|order| order.as_ref().clone()) else {
+            return false;
+        };
+        self.maker.change(&mut order);
+        order.touch(now_ms);
+        self.orders.replace(order, &mut self.journal, now_ms)
+    }
+
+    fn any_product(&mut self) -> Option<Product> {
+        let id = self.products.any_id(&mut self.goods.rng)?;
+        self.products.get(id).map(|row| row.as_ref().clone())
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{DONE, FAILED, setup};
+use super::{DONE, FAILED};
 use crate::config::{Config, Mode};
+use crate::work;
 
 pub(super) async fn check(path: &Path, connect: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
+    let config = work::load(path, Mode::Full)?;
     Ok(told(&config, connect).await)
 }
 
@@ -26,7 +27,7 @@ pub(super) async fn told(config: &Config, connect: bool) -> u8 {
     }
     let mut code = DONE;
     for name in config.connectors.keys() {
-        let connector = match setup::visit(config, name).await {
+        let connector = match work::visit(config, name).await {
             Ok(connector) => connector,
             Err(error) => {
                 outln!("FAILED  {name}: {error:#}");

@@ -5,13 +5,15 @@ use std::path::Path;
 use contract::Stamp;
 use serde_json::{Value as Json, json};
 
-use super::output::{grouped, local, span, utc};
-use super::{DONE, UNFINISHED, output, setup};
+use super::output::{local, span, utc};
+use super::{DONE, UNFINISHED, output};
 use crate::config::{Config, Flow, Mode};
+use crate::daemon;
 use crate::store::{FlowReport, Queue, Store};
+use crate::work::{grouped, load};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Offline)?;
+    let config = load(path, Mode::Offline)?;
     let store = Store::look(&config.state_path).await?;
     let mut flows = Vec::new();
     for flow in &config.flows {
@@ -25,10 +27,12 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
         flows.push((flow, report, queue));
     }
     let connectors = conditions(&config, store.as_ref()).await?;
+    let running = daemon::is_up(&config.state_path).await;
+    let upkeep = upkeep(&config, store.as_ref()).await?;
     if as_json {
         let flows: Vec<Json> = flows
             .iter()
-            .map(|(flow, report, queue)| flow_json(flow, report, queue))
+            .map(|(flow, report, queue)| flow_json(&config, flow, report, queue))
             .collect();
         let connectors: Vec<Json> = connectors
             .iter()
@@ -45,10 +49,15 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
         output::print_json(&json!({
             "version": env!("CARGO_PKG_VERSION"),
             "state": {"path": config.state_path, "exists": store.is_some()},
+            "daemon": {"running": running},
+            "upkeep": upkeep,
             "flows": flows,
             "connectors": connectors,
         }))?;
     } else {
+        if !running {
+            outln!("no daemon runs over {}", config.state_path.display());
+        }
         for (flow, report, queue) in &flows {
             show(&config, flow, report, queue);
             if let Some(store) = &store {
@@ -78,6 +87,32 @@ struct Condition {
     /// It asked for a pause.
     paused_until: Option<Stamp>,
     rate_limit: Option<String>,
+}
+
+/// The next time of the flow's schedule.
+fn next_run(config: &Config, flow: &Flow) -> Option<Stamp> {
+    let now = jiff::Timestamp::from_millisecond(output::now()).ok()?;
+    let now = now.to_zoned(config.timezone.clone());
+    let next = flow.schedule.as_ref()?.cron.find_next_occurrence(&now, false).ok()?;
+    Some(next.timestamp().as_millisecond())
+}
+
+/// When each feed was last looked at more deeply, and swept.
+async fn upkeep(config: &Config, store: Option<&Store>) -> anyhow::Result<Json> {
+    let mut told = serde_json::Map::new();
+    let Some(store) = store else {
+        return Ok(Json::Object(told));
+    };
+    for flow in &config.flows {
+        let feed = flow.from.to_string();
+        let mut at = serde_json::Map::new();
+        for (name, shown) in [("deep_at", "last_deep_pass"), ("sweep_at", "last_sweep")] {
+            let stamp = store.memory(&feed, name).await?.and_then(|text| text.parse().ok());
+            at.insert(shown.to_owned(), stamp.map(utc).into());
+        }
+        told.insert(feed, Json::Object(at));
+    }
+    Ok(Json::Object(told))
 }
 
 impl Condition {
@@ -129,7 +164,7 @@ async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Ve
     Ok(conditions)
 }
 
-fn flow_json(flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
+fn flow_json(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
     json!({
         "name": flow.name,
         "from": flow.from.to_string(),
@@ -145,6 +180,9 @@ fn flow_json(flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
         "flagged": report.flagged,
         "files": report.files,
         "backfills_under_way": report.backfills_under_way,
+        "deleted_at_source": report.deleted,
+        "schedule": flow.schedule.as_ref().map(|schedule| &schedule.text),
+        "next_run": next_run(config, flow).map(utc),
     })
 }
 
@@ -165,6 +203,22 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
         grouped(queue.failed)
     );
     outln!("  delivered     {} files", grouped(report.files));
+    if report.deleted > 0 {
+        outln!(
+            "  deleted       {} records are no longer at the source",
+            grouped(report.deleted)
+        );
+    }
+    match (&flow.schedule, next_run(config, flow)) {
+        (Some(schedule), Some(at)) => {
+            outln!(
+                "  schedule      {}, next {}",
+                schedule.text,
+                local(at, &config.timezone)
+            );
+        }
+        _ => outln!("  schedule      only when it is asked for"),
+    }
     for run in &report.backfills_under_way {
         outln!("  under way     {run}");
     }

@@ -55,26 +55,42 @@ impl Reply {
     }
 
     pub(crate) fn ids(&self) -> Vec<i64> {
-        self.json()["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|row| row["order_id"].as_i64().unwrap())
-            .collect()
+        self.ids_under("order_id")
+    }
+
+    pub(crate) fn ids_under(&self, name: &str) -> Vec<i64> {
+        let json = self.json();
+        let rows = json["data"].as_array().unwrap();
+        rows.iter().map(|row| row[name].as_i64().unwrap()).collect()
     }
 }
 
+/// A shop that holds orders and nothing else.
 pub(crate) async fn shop(orders: usize) -> Sandbox {
-    Sandbox::start(Options {
+    Sandbox::start(only(orders)).await.unwrap()
+}
+
+pub(crate) fn only(orders: usize) -> Options {
+    Options {
         orders,
+        customers: 0,
+        products: 0,
+        categories: 0,
+        discounts: 0,
         ..Options::default()
-    })
-    .await
-    .unwrap()
+    }
+}
+
+pub(crate) async fn started(options: Options) -> Sandbox {
+    Sandbox::start(options).await.unwrap()
 }
 
 /// A request below `/api/apps/v1` with the right client credentials.
 pub(crate) async fn get(sandbox: &Sandbox, path: &str) -> Reply {
+    ask(sandbox, "GET", path, "").await
+}
+
+pub(crate) async fn ask(sandbox: &Sandbox, method: &str, path: &str, body: &str) -> Reply {
     let access = sandbox.world().access();
     let store = access.store_id.to_string();
     let headers = [
@@ -82,7 +98,7 @@ pub(crate) async fn get(sandbox: &Sandbox, path: &str) -> Reply {
         ("X-Client-Secret", &access.client_secret),
         ("X-Store-Id", &store),
     ];
-    send(sandbox.addr(), "GET", &format!("/api/apps/v1{path}"), &headers, "").await
+    send(sandbox.addr(), method, &format!("/api/apps/v1{path}"), &headers, body).await
 }
 
 pub(crate) async fn send(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
@@ -151,11 +167,15 @@ async fn receive(stream: &mut TcpStream, patience: Duration) -> Reply {
 
 /// Reads every page of a query (which ends in `?…`); the pages' ids one after the other.
 pub(crate) async fn walk(sandbox: &Sandbox, query: &str) -> Vec<i64> {
+    walk_of(sandbox, "/orders", query, "order_id").await
+}
+
+pub(crate) async fn walk_of(sandbox: &Sandbox, path: &str, query: &str, name: &str) -> Vec<i64> {
     let mut ids = Vec::new();
     for page in 1..1_000 {
-        let reply = get(sandbox, &format!("/orders{query}&page={page}")).await;
+        let reply = get(sandbox, &format!("{path}{query}&page={page}")).await;
         assert_eq!(reply.status, 200);
-        let page_ids = reply.ids();
+        let page_ids = reply.ids_under(name);
         if page_ids.is_empty() {
             break;
         }

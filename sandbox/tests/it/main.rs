@@ -4,7 +4,15 @@
 mod access;
 mod client;
 mod control;
+mod customers;
 mod data_faults;
+mod goods;
+mod kinds;
+mod metafields;
 mod paging;
+mod receiver;
+mod resources;
 mod truth;
+mod webhooks;
 mod wire_faults;
+mod writes;

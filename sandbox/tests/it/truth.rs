@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sandbox::{Change, Moment, Movement, Options, Order, Sandbox, Truth};
 
-use crate::client::{get, set, shop, walk};
+use crate::client::{get, only, set, shop, walk};
 
 fn replayed(truth: &[Truth]) -> BTreeMap<i64, Arc<Order>> {
     let mut orders = BTreeMap::new();
@@ -49,9 +49,8 @@ async fn the_truth_file_says_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.jsonl");
     let options = Options {
-        orders: 5,
         truth_file: Some(path.clone()),
-        ..Options::default()
+        ..only(5)
     };
     let sandbox = Sandbox::start(options).await.unwrap();
     let id = sandbox

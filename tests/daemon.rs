@@ -1,0 +1,7 @@
+//! The daemon: what it does by itself, commands beside it, reloads, and trouble inside it.
+
+mod beside;
+mod inside;
+mod panics;
+mod reload;
+mod rig;
