@@ -172,6 +172,14 @@ impl Circuit {
         }
     }
 
+    /// While it is open: how long until the next probe may go.
+    pub(super) fn next_in(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let open = self.state().open?;
+        Some(open.next_at.saturating_sub(now))
+    }
+
+    #[cfg(test)]
     pub(super) fn is_open(&self) -> bool {
         self.state().open.is_some()
     }

@@ -85,18 +85,20 @@ impl Peer {
         let deadline = started.saturating_add(self.seams.patience);
         let mut delays = delays();
         let mut confirmed = false;
-        let (mut tried, mut failed) = (0, 0);
+        let (mut tried, mut failed, mut reached) = (0, 0, false);
         self.budget.earn();
         loop {
             tried += 1;
-            let leave = self.gate.enter(request.purpose, deadline, &request.doing).await?;
+            let leave = self.gate.enter(request.purpose, deadline, &request.doing).await;
+            let leave = leave.map_err(|error| still_reached(error, reached))?;
             let result = self.send(request).await.and_then(&parse);
             self.gate.circuit.learn(leave.part, &result).await;
             drop(leave);
             let error = match result {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(error) => still_reached(error, reached),
             };
+            reached |= error.fault == Fault::Transient { reached: true };
             failed += u32::from(matches!(error.fault, Fault::Transient { .. }));
             if matches!(tries, Tries::Few(most) if failed >= most) {
                 return Err(error);
@@ -108,10 +110,10 @@ impl Peer {
                 } if pause >= RETRY_AFTER_LEAST => pause,
                 // `Retry-After: 0`, or a date that has passed, is no leave to hammer.
                 Fault::Throttled { .. } => full_jitter(delays.next()),
-                Fault::Transient { .. } => match self.gate.circuit.is_open() {
+                Fault::Transient { .. } => match self.gate.circuit.next_in() {
                     // An outage; its probes set the pace.
-                    true => full_jitter(delays.next()),
-                    false => self.budget.pause(full_jitter(delays.next()), left),
+                    Some(next) => next,
+                    None => self.budget.pause(full_jitter(delays.next()), left),
                 },
                 Fault::Denied if error.status == Some(401) && !confirmed => {
                     confirmed = true;
@@ -126,6 +128,8 @@ impl Peer {
             match error.fault {
                 // Everybody waits it out, before the next request.
                 Fault::Throttled { .. } => self.gate.pace.pause(pause).await,
+                // At the gate it is heard at once when the circuit closes.
+                Fault::Transient { .. } if self.gate.circuit.next_in().is_some() => {}
                 _ => self.seams.clock.sleep(pause).await,
             }
         }
@@ -140,6 +144,14 @@ impl Peer {
             tracing::debug!(wait_ms, tried, "{}: {}; trying again", error.doing, error.answer);
         }
     }
+}
+
+/// What may have been carried out in an earlier try may have been carried out.
+fn still_reached(mut error: Error, before: bool) -> Error {
+    if before && error.fault == (Fault::Transient { reached: false }) {
+        error.fault = Fault::Transient { reached: true };
+    }
+    error
 }
 
 fn delays() -> impl Iterator<Item = Duration> {

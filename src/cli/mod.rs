@@ -10,6 +10,7 @@ macro_rules! outln {
 mod check;
 mod demo;
 mod failures;
+mod init;
 mod live;
 mod output;
 mod preview;
@@ -104,6 +105,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a config file to start from: asks, or takes flags; then checks it
+    Init(Box<init::Init>),
     /// How each flow stands
     Status {
         #[arg(long)]
@@ -215,6 +218,7 @@ async fn command(cli: Cli, path: &std::path::Path) -> anyhow::Result<u8> {
         Some(Command::Preview { flow, id, limit, json }) => {
             preview::preview(path, &flow, id.as_deref(), limit, json).await
         }
+        Some(Command::Init(init)) => init.run().await,
         Some(Command::Status { json, check }) => status::status(path, json, check).await,
         Some(Command::Failures(failures)) => failures.look(path).await,
         Some(Command::Tail { flow, lines }) => tail::tail(path, flow.as_deref(), lines).await,
