@@ -5,3 +5,4 @@ mod inside;
 mod panics;
 mod reload;
 mod rig;
+mod upkeep;
