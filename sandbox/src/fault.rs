@@ -157,13 +157,13 @@ pub enum When {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// Another answer altogether.
+    /// Another answer altogether; a write is then not carried out.
     Answer(Canned),
     /// The right answer with another body, still 200 and JSON.
     Body(String),
     /// One more header on the answer.
     Header { name: String, value: String },
-    /// RST instead of an answer.
+    /// RST instead of an answer; a write is carried out all the same, as it is with every fault of the wire.
     ResetBefore,
     /// RST after so many bytes of the body.
     ResetAfter { bytes: usize },

@@ -77,6 +77,8 @@ pub struct Options {
     pub webhooks: WebhookOptions,
     /// Subscribed to every documented topic from the start: `http://` and a loopback address.
     pub webhook_url: Option<String>,
+    /// The secret of those subscriptions; `None` makes one from the seed.
+    pub webhook_secret: Option<String>,
     /// Every event of the truth log is also appended to this file, one JSON object a line.
     pub truth_file: Option<PathBuf>,
 }
@@ -118,6 +120,7 @@ impl Default for Options {
             created_code: 200,
             webhooks: WebhookOptions::default(),
             webhook_url: None,
+            webhook_secret: None,
             truth_file: None,
         }
     }

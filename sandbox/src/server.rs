@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::courier;
 use crate::http;
 use crate::options::Options;
+use crate::webhook::{Subscription, target};
 use crate::world::World;
 
 /// A running sandbox; dropping it stops it and closes its connections.
@@ -37,7 +38,12 @@ impl Sandbox {
         let world = Arc::new(World::new(&options)?);
         if let Some(url) = &options.webhook_url {
             let subscribed = world.subscribe_all(url);
-            subscribed.map_err(|complaint| io::Error::new(io::ErrorKind::InvalidInput, complaint))?;
+            let subscribed = subscribed.map_err(|complaint| io::Error::new(io::ErrorKind::InvalidInput, complaint))?;
+            if let Some(secret) = &options.webhook_secret {
+                for one in subscribed {
+                    world.update_subscription(one.id, |one| one.secret.clone_from(secret));
+                }
+            }
         }
         let task = tokio::spawn(accept(listener, Arc::clone(&world)));
         let courier = tokio::spawn(courier::run(Arc::clone(&world)));
@@ -131,9 +137,17 @@ pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> 
         access.access_token
     ));
     if let Some(subscription) = sandbox.world.subscriptions().first() {
-        announce("webhooks:");
-        announce(&format!("  # every topic is sent to {}", subscription.url));
-        announce(&format!("  secrets: [\"{}\"]", subscription.secret));
+        announce_webhooks(subscription, &announce);
     }
     (&mut sandbox.task).await.map_err(io::Error::other)
+}
+
+/// What the receiving side must know to take and to check what it is sent.
+fn announce_webhooks(subscription: &Subscription, announce: &impl Fn(&str)) {
+    announce("webhooks:");
+    if let Some((addr, path)) = target(&subscription.url) {
+        announce(&format!("  listen: {addr}"));
+        announce(&format!("  path: {}", path.split('?').next().unwrap_or(&path)));
+    }
+    announce(&format!("  secrets: [\"{}\"]", subscription.secret));
 }

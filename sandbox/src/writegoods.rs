@@ -12,7 +12,7 @@ use crate::resource::Resource;
 use crate::table::Row as _;
 use crate::view::{Inventory, Products};
 use crate::world::Inner;
-use crate::writes::{Body, Outcome, check, column_missing, copy_of, done, missing, refuse, shown, shown_product};
+use crate::writes::{Body, Outcome, check, column_missing, copy_of, done, missing, refuse, shown};
 
 pub(crate) fn perform(inner: &mut Inner, plan: &mut Plan, body: &Body, write: Write) -> Outcome {
     match write {
@@ -68,7 +68,7 @@ fn create(inner: &mut Inner, plan: &mut Plan, body: &Body) -> Outcome {
     patch(&mut product, &fields, Unknown::Ignore);
     let code = inner.options.created_code;
     let id = inner.shop.insert_product(product, now_ms);
-    shown_product(inner, plan, code, "Product created successfully", id)
+    shown::<Products>(inner, plan, code, "Product created successfully", id)
 }
 
 /// A new variant from its part of a body.
@@ -100,7 +100,7 @@ fn update(inner: &mut Inner, plan: &mut Plan, body: &Body, id: Option<i64>) -> O
     patch(&mut product, &fields, Unknown::Ignore);
     let id = product.id;
     put(inner, product);
-    shown_product(inner, plan, 200, "Product updated successfully", id)
+    shown::<Products>(inner, plan, 200, "Product updated successfully", id)
 }
 
 fn put(inner: &mut Inner, mut product: Product) {

@@ -17,7 +17,7 @@ use crate::order::{Line, Order};
 use crate::plan::Plan;
 use crate::resource::Resource;
 use crate::table::Row;
-use crate::view::{Customers, Orders, Products, View};
+use crate::view::{Customers, Orders, View};
 use crate::webhook;
 use crate::world::Inner;
 use crate::writegoods;
@@ -259,9 +259,4 @@ fn delete_customer(inner: &mut Inner, id: Option<i64>) -> Outcome {
         return Ok(done(200, "Customer deleted successfully", "null"));
     }
     Err(missing::<Customers>())
-}
-
-/// The product as it is now.
-pub(crate) fn shown_product(inner: &Inner, plan: &mut Plan, code: u16, message: &str, id: i64) -> Outcome {
-    shown::<Products>(inner, plan, code, message, id)
 }

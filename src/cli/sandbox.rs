@@ -45,19 +45,22 @@ pub(super) struct SandboxArgs {
     #[arg(long)]
     no_metafields: bool,
     /// Send every webhook topic to this address; http:// and loopback only. The secret is printed
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = "Webhooks", value_name = "URL")]
     webhook: Option<String>,
+    /// The secret its webhooks are signed with; without it, one that the seed makes
+    #[arg(long, help_heading = "Webhooks", value_name = "SECRET", requires = "webhook")]
+    webhook_secret: Option<String>,
     /// Divide the waits between webhook attempts (1 min, 5 min, 30 min, 2 h, 12 h) by this
-    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = "Webhooks", value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     webhook_retry_scale: u32,
     /// How many in a hundred events are sent twice
-    #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+    #[arg(long, help_heading = "Webhooks", value_name = "PERCENT", default_value_t = 0)]
     webhook_duplicates: u32,
     /// How many in a hundred events are held back so that later ones overtake them
-    #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+    #[arg(long, help_heading = "Webhooks", value_name = "PERCENT", default_value_t = 0)]
     webhook_reorder: u32,
     /// Switch a subscription off after so many failed attempts in a row; 0 = never
-    #[arg(long, value_name = "ATTEMPTS", default_value_t = 20)]
+    #[arg(long, help_heading = "Webhooks", value_name = "ATTEMPTS", default_value_t = 20)]
     webhook_deactivate_after: u32,
     /// How many times as fast as the clock on the wall the store's clock runs
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -117,6 +120,7 @@ impl SandboxArgs {
             },
             metafields: !self.no_metafields,
             webhook_url: self.webhook,
+            webhook_secret: self.webhook_secret,
             webhooks: WebhookOptions {
                 waits: match self.webhook_retry_scale {
                     1 => Waits::WorldClock,

@@ -169,18 +169,20 @@ async fn webhooks_are_ordered_and_looked_at_by_hand() {
     let receiver = Receiver::start(|_| 200).await;
     let sandbox = started(Options {
         webhook_url: Some(receiver.url()),
+        webhook_secret: Some("whsec_known".to_owned()),
         ..Options::default()
     })
     .await;
     let all = ask(&sandbox, "GET", "/webhooks", "").await.json();
     assert_eq!(all["subscriptions"].as_array().unwrap().len(), 11);
+    assert_eq!(all["subscriptions"][10]["secret"], "whsec_known");
     let body = format!(r#"{{"topic":"order.created","url":"{}"}}"#, receiver.url());
     let made = ask(&sandbox, "POST", "/webhooks", &body).await.json();
     assert_ne!(made[0]["secret"], all["subscriptions"][0]["secret"]);
     let path = format!("/webhooks/{}", made[0]["id"]);
     assert_eq!(ask(&sandbox, "POST", &path, r#"{"is_active":0}"#).await.status, 200);
     ask(&sandbox, "POST", "/orders", "{}").await;
-    receiver.until(1).await;
+    assert!(receiver.until(1).await[0].is_signed_with("whsec_known"));
     let event = receiver.posts()[0].json()["event_id"].as_str().unwrap().to_owned();
     while sandbox.world().pending_deliveries() > 0 {
         tokio::task::yield_now().await;
