@@ -19,3 +19,8 @@ ALTER TABLE batches ADD COLUMN keys TEXT;
 -- The latest time of its schedule that was served, and when that run began.
 ALTER TABLE flows ADD COLUMN slot_at INTEGER;
 ALTER TABLE flows ADD COLUMN run_at INTEGER;
+
+-- A flow's first walk is resumed by its name alone from now on; one that a later walk over everything took
+-- the place of is not under way any more.
+UPDATE cursors SET done = 1 WHERE run = 'initial' AND done = 0
+    AND EXISTS (SELECT 1 FROM cursors live WHERE live.flow = cursors.flow AND live.run = 'live');

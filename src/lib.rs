@@ -2,7 +2,9 @@
 
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod decide;
 pub mod engine;
 pub mod mapping;
 pub mod store;
+pub mod work;

@@ -10,7 +10,7 @@ use source::Source;
 
 /// What each part may see of the others: the modules of `src` and the crates beside it. A new part is
 /// entered here first.
-const SEES: [(&str, &[&str]); 13] = [
+const SEES: [(&str, &[&str]); 15] = [
     ("contract", &[]),
     ("filter", &["contract"]),
     ("connectors", &["contract", "filter"]),
@@ -21,8 +21,18 @@ const SEES: [(&str, &[&str]); 13] = [
     ("decide", &["contract", "mapping", "store"]),
     ("engine", &["contract", "decide", "mapping", "store"]),
     ("config", &["connectors", "contract", "filter", "mapping"]),
-    ("cli", &["config", "contract", "engine", "sandbox", "store"]),
-    ("lib", &["cli", "config", "decide", "engine", "mapping", "store"]),
+    ("work", &["config", "contract", "engine", "store"]),
+    ("daemon", &["config", "contract", "engine", "store", "work"]),
+    (
+        "cli",
+        &["config", "contract", "daemon", "engine", "sandbox", "store", "work"],
+    ),
+    (
+        "lib",
+        &[
+            "cli", "config", "daemon", "decide", "engine", "mapping", "store", "work",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -129,10 +139,9 @@ fn environment(source: &Source) -> Vec<String> {
 fn clock(source: &Source) -> Vec<String> {
     let homes = [
         "connectors/contract/src/seams.rs",
-        // Stamps of the state file's own rows.
-        "src/store/mod.rs",
-        // How often a bar is drawn.
+        // How often a bar is drawn, and how long ago something was.
         "src/cli/progress.rs",
+        "src/cli/output.rs",
         "sandbox/",
         "xtask/",
     ];
@@ -143,9 +152,10 @@ fn clock(source: &Source) -> Vec<String> {
 }
 
 fn tasks(source: &Source) -> Vec<String> {
-    let why = "a run is one task; nothing may outlive the step that began it";
-    let mut told = only(source, &["sandbox/"], "tokio", &["spawn"], why);
-    told.extend(only(source, &["sandbox/"], "task", &["spawn", "JoinSet"], why));
+    let why = "a run is one task; the daemon starts, watches and ends those that there are";
+    let homes = ["sandbox/", "src/daemon/generation.rs", "src/daemon/control.rs"];
+    let mut told = only(source, &homes, "tokio", &["spawn"], why);
+    told.extend(only(source, &homes, "task", &["spawn", "JoinSet"], why));
     told.extend(only(source, &["sandbox/"], "thread", &["spawn"], why));
     told
 }

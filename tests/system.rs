@@ -4,4 +4,5 @@ mod commands;
 mod failures;
 mod flows;
 mod guest;
+mod init;
 mod rate;

@@ -1,9 +1,15 @@
-//! Calls to one peer over HTTP: paced, retried, bounded. The only place that builds an HTTP client.
+//! Calls to one peer over HTTP: taken by turns, paced, retried, bounded. The only place that builds an
+//! HTTP client.
 //! Never follows a redirect, never takes a proxy from the environment, never puts a URL's query or
 //! a header into an error.
 
+mod circuit;
+mod gate;
 mod pace;
 mod retry;
+#[cfg(test)]
+mod tests;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,9 +20,10 @@ use contract::{Error, Fault, Seams, Stamp, Use};
 use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
-use pace::Pace;
+use gate::Gate;
+use retry::Budget;
 pub(crate) use retry::Tries;
 
 /// An answer larger than this, after decompression, is cut off.
@@ -51,8 +58,8 @@ pub(crate) struct Peer {
     name: String,
     total_timeout: Duration,
     seams: Seams,
-    pace: Pace,
-    permits: Semaphore,
+    gate: Gate,
+    budget: Budget,
     requests: AtomicU64,
     secrets: Arc<[SecretString]>,
     /// The last offsets of the peer's clock against ours, in milliseconds.
@@ -65,6 +72,7 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    /// Whose share of the turns it takes.
     pub(crate) purpose: Use,
     /// For errors: `reading page 3 of the orders`.
     pub(crate) doing: String,
@@ -100,8 +108,8 @@ impl Peer {
             name: settings.name.clone(),
             total_timeout: settings.timeout * TOTAL_TIMEOUTS,
             seams: seams.clone(),
-            pace: Pace::new(settings.rate, settings.burst, seams),
-            permits: Semaphore::new(settings.concurrency),
+            gate: Gate::new(settings, seams),
+            budget: Budget::default(),
             requests: AtomicU64::new(0),
             secrets: settings.secrets.clone().into(),
             offsets: Mutex::new(Vec::new()),
@@ -114,11 +122,11 @@ impl Peer {
     }
 
     pub(crate) fn condition(&self) -> String {
-        self.pace.describe()
+        self.gate.describe()
     }
 
     pub(crate) async fn rest(&self) {
-        self.pace.rest().await;
+        self.gate.pace.rest().await;
     }
 
     /// The peer's clock: ours plus the middle of the last five offsets that its answers told.
@@ -127,30 +135,9 @@ impl Peer {
         self.seams.clock.now().saturating_add(offset)
     }
 
-    /// Sends once, when pace allows, and reads the answer. 429 and 5xx are faults here; every other
-    /// status is the caller's to judge.
+    /// Sends once and reads the answer. 429 and 5xx are faults here; every other status is the caller's to
+    /// judge. Only for one who has leave.
     async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        let Ok(_permit) = self.permits.acquire().await else {
-            return Err(Error::new(
-                Fault::Transient { reached: false },
-                &request.doing,
-                "shutting down",
-            ));
-        };
-        self.pace.wait(self.seams.patience).await.map_err(|pause| {
-            Error::new(
-                Fault::Throttled {
-                    retry_after: Some(pause),
-                },
-                &request.doing,
-                format!(
-                    "{} asked for a pause that lasts another {} s",
-                    self.name,
-                    pause.as_secs() + 1
-                ),
-            )
-            .hint("run it again then, or give --wait more time")
-        })?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = match tokio::time::timeout(self.total_timeout, self.exchange(request)).await {
             Ok(answer) => answer?,
@@ -162,7 +149,7 @@ impl Peer {
         self.learn_clock(&answer.headers).await;
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let retry_after = self.retry_after(&answer.headers);
-            self.pace.throttled(retry_after).await;
+            self.gate.pace.throttled(retry_after).await;
             return Err(Error::new(
                 Fault::Throttled { retry_after },
                 &request.doing,
@@ -171,7 +158,7 @@ impl Peer {
         }
         if answer.status.is_server_error() {
             if let Some(pause) = self.retry_after(&answer.headers) {
-                self.pace.pause(pause).await;
+                self.gate.pace.pause(pause).await;
             }
             let said = format!("{} answered {}", self.name, answer.tell());
             return Err(Error::new(Fault::Transient { reached: true }, &request.doing, said));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Use, Window};
+use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Upkeep, Use, Window};
 
 use super::api::{Api, Listed};
 use super::changes::Changes;
@@ -28,6 +28,7 @@ pub(super) const NEWEST_FIRST: &str = "updated_at:desc";
 pub(super) struct Feed {
     pub(super) api: Arc<Api>,
     pub(super) overlap: Duration,
+    pub(super) upkeep: Upkeep,
     pub(super) resource: Arc<dyn Resource>,
 }
 
@@ -172,6 +173,10 @@ impl Source for Feed {
 
     fn asked_for(&self, mentions: &dyn Fn(&str) -> bool) {
         self.resource.asked_for(mentions);
+    }
+
+    fn upkeep(&self) -> Option<Upkeep> {
+        Some(self.upkeep)
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::settings::{Rate, Reader, Settings};
-use contract::{Connector, Error, Factory, Finding, Seams, Source};
+use contract::{Connector, Error, Factory, Finding, Seams, Source, Upkeep};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::json;
@@ -56,6 +56,7 @@ pub(crate) struct StoreSettings {
     concurrency: usize,
     timeout: Duration,
     overlap: Duration,
+    upkeep: Upkeep,
     currency: Option<String>,
 }
 
@@ -109,6 +110,7 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
         .field("overlap", "how far each scan reaches back behind its watermark")
         .default("10m")
         .duration();
+    let upkeep = read_upkeep(reader);
     let currency = reader
         .field("currency", "ISO 4217 code; asked of the store where it is not given")
         .text();
@@ -122,8 +124,33 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
         concurrency: usize::try_from(concurrency?).ok()?,
         timeout: timeout?.max(Duration::from_millis(100)),
         overlap: overlap?,
+        upkeep: upkeep?,
         currency,
     }))
+}
+
+/// What the daemon does besides its schedules to find what reading by change leaves out. 0s: never.
+fn read_upkeep(reader: &mut Reader<'_>) -> Option<Upkeep> {
+    let about = "how the daemon finds what scans by change leave out; 0s in a time: never";
+    reader.field("upkeep", about).section(|upkeep| {
+        let deep_every = upkeep
+            .field("deep_every", "so often it looks much further back than a scan does")
+            .default("1h")
+            .duration();
+        let deep_reach = upkeep
+            .field("deep_reach", "how far back it looks then")
+            .default("24h")
+            .duration();
+        let sweep_every = upkeep
+            .field("sweep_every", "so often it goes over all records and counts")
+            .default("24h")
+            .duration();
+        Some(Upkeep {
+            deep_every: deep_every?,
+            deep_reach: deep_reach?,
+            sweep_every: sweep_every?,
+        })
+    })
 }
 
 /// Either a token or both halves of client credentials; which of them is checked by presence, so that a
@@ -243,6 +270,7 @@ impl Settings for StoreSettings {
             Arc::new(Feed {
                 api: api.clone(),
                 overlap: self.overlap,
+                upkeep: self.upkeep,
                 resource,
             })
         });

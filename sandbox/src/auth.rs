@@ -18,12 +18,13 @@ pub(crate) fn carried(incoming: &Incoming) -> Auth {
     }
 }
 
-/// `Err` is the refusal.
-pub(crate) fn check(incoming: &Incoming, access: &Access, scope: &str) -> Result<(), Answer> {
+/// `Err` is the refusal; `None` for a scope asks for none.
+pub(crate) fn check(incoming: &Incoming, access: &Access, scope: Option<&str>) -> Result<(), Answer> {
     match incoming.header("authorization") {
         Some(value) => check_bearer(value, access)?,
         None => check_client(incoming, access)?,
     }
+    let Some(scope) = scope else { return Ok(()) };
     let normal = |name: &str| name.replace('_', ":");
     if access.scopes.iter().any(|granted| normal(granted) == normal(scope)) {
         return Ok(());

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
+use crate::controls;
 use crate::fault::{Fault, Rule};
 use crate::http::Incoming;
 use crate::jsontext::stamp;
-use crate::order::Order;
 use crate::presets::PRESETS;
-use crate::query::{read_paisa, read_stamp};
+use crate::query::read_stamp;
 use crate::requests::Request;
 use crate::world::World;
 
@@ -21,9 +21,22 @@ GET    /_sandbox/orders/ID          an order as the shop holds it
 POST   /_sandbox/orders             {"count": 3} new orders, or one with these fields: {"order_status": "pending", "note": "x"}
 POST   /_sandbox/orders/ID          {"order_status": "shipped"} changes fields and bumps updated_at
 DELETE /_sandbox/orders/ID
+       /_sandbox/customers[/ID]     the same for customers: {"name": "Nila", "phone": "01711111111", "is_guest": 0}
+       /_sandbox/products[/ID]      the same for products: {"name": "Mug", "is_active": 0}
+POST   /_sandbox/products/ID/variants   {"variant_name": "Large", "price": 120.5, "quantity": 3} a new variant
+POST   /_sandbox/variants/SKU_ID    {"price": 99, "sku_code": null} changes it; DELETE takes it away
+POST   /_sandbox/stock/SKU_ID       {"quantity": 5} or {"by": -2}; GET tells it
 GET    /_sandbox/clock              the world's time
-POST   /_sandbox/clock              {"advance_ms": 60000} or {"set": "2026-01-15T06:00:00Z"}
+POST   /_sandbox/clock              {"advance_ms": 60000}, {"set": "2026-01-15T06:00:00Z"} or {"speed": 60}
+GET    /_sandbox/webhooks           subscriptions with their secrets, and every delivery so far
+POST   /_sandbox/webhooks           {"url": "http://127.0.0.1:8080/x"} for all topics, or with "topic" for one
+POST   /_sandbox/webhooks/ID        {"is_active": 1, "secret": "whsec_…"}; DELETE takes it away
+POST   /_sandbox/webhooks/publish   {"topic": "app.installed", "data": {}} an event of your own
+POST   /_sandbox/webhooks/redeliver/EVENT_ID   the same event once more
+POST   /_sandbox/webhooks/options   {"timeout_ms": 15000, "delay_ms": 0, "retry_scale": 60, "deactivate_after": 20,
+                                    "duplicate_percent": 0, "reorder_percent": 0, "reorder_hold_ms": 100, "stale_by_ms": 0}
 GET    /_sandbox/faults             the rules in force and how often each struck
+GET    /_sandbox/faults/kinds       a ready-made rule of every kind of fault
 POST   /_sandbox/faults             a rule, answers its id
 DELETE /_sandbox/faults             removes all; /_sandbox/faults/ID removes one
 GET    /_sandbox/truth?since=SEQ    what really happened, one JSON object a line
@@ -31,19 +44,25 @@ GET    /_sandbox/requests           what clients asked
 DELETE /_sandbox/requests           forgets it
 
 A rule: {"what": "429", "on": {"kind": "list", "page": 2}, "when": {"times": 3}, "name": "slow down"}
-  on     kind any|list|detail|store, order ID, page N, path PREFIX, method; all optional
+  on     kind any|list|detail|store|write, resource orders|customers|products|inventory|categories|discounts|store|
+         webhooks|metafields, record ID, order ID, page N, path PREFIX, method; all optional
   when   "always" (default), {"times": N}, {"nth": N}, {"every": N}, {"after": {"skip": N, "times": N}}, {"percent": N}
   what   a ready-made fault by name (see below), or one of
          "reset_before", "hang", "repeat_previous_page", "empty_page", "last_page_for_ever",
+         of writes: "answer_lost", "write_refused", "write_ignored", {"write_failed": {"written": true}},
          {"reset_after": {"bytes": 100}}, {"truncate": {"bytes": 100, "length": "whole|cut|absent"}},
          {"long_length": {"extra": 10}}, {"drip": {"bytes_per_second": 10}}, {"delay": {"ms": 2000}},
          {"gzip_bomb": {"bytes": 100000000}}, {"pad_page": {"bytes": 10000000}}, {"pad_rows": {"bytes": 50000}},
          {"clamp_limit": {"rows": 20}}, {"wrong_total": {"total": 0}}, {"stale_copy": {"lag_ms": 20000}},
-         {"hide_young": {"order": null, "age_ms": 60000}}, {"header": {"name": "Sunset", "value": "…"}},
+         {"hide_young": {"record": null, "age_ms": 60000}}, {"header": {"name": "Sunset", "value": "…"}},
          {"body": "raw text"}, {"answer": {"code": 503, "headers": [["Retry-After", "5"]], "body": "…"}},
-         {"splice": {"order": 1045, "splice": {"member": {"path": "items.0.sku", "json": "null"}}}}
-         (splice: row {json}, member {path, json}, drop {path}, append {members})
+         {"splice": {"record": 1045, "splice": {"member": {"path": "items.0.sku", "json": "null"}}}}
+         (splice: row {json}, member {path, json}, drop {path}, append {members}; a record is an order unless on.resource
+         says otherwise)
 "#;
+
+/// `Err` is a refusal.
+pub(crate) type Outcome = Result<Answer, Answer>;
 
 /// `rest` is the path below `/_sandbox`.
 pub(crate) fn answer(world: &World, incoming: &Incoming, rest: &str) -> Answer {
@@ -56,7 +75,13 @@ pub(crate) fn answer(world: &World, incoming: &Incoming, rest: &str) -> Answer {
             world.clear_requests();
             Ok(done())
         }
-        (_, ["orders", ..]) => orders(world, incoming, steps.get(1).copied()),
+        (_, ["orders", rest @ ..]) => controls::orders(world, incoming, rest),
+        (_, ["customers", rest @ ..]) => controls::customers(world, incoming, rest),
+        (_, ["products", rest @ ..]) => controls::products(world, incoming, rest),
+        (_, ["variants", sku_id]) => controls::variants(world, incoming, sku_id),
+        (_, ["stock", sku_id]) => controls::stock(world, incoming, sku_id),
+        (_, ["webhooks", rest @ ..]) => controls::webhooks(world, incoming, rest),
+        ("GET", ["faults", "kinds"]) => Ok(json_answer(&json!(World::fault_kinds()))),
         (_, ["faults", ..]) => faults(world, incoming, steps.get(1).copied()),
         (_, ["clock"]) => clock(world, incoming),
         _ => Err(Answer::error(404, "not_found", "No such control; see GET /_sandbox")),
@@ -68,20 +93,24 @@ fn help() -> String {
     format!("{HELP}\nReady-made faults: {}\n", PRESETS.join(", "))
 }
 
-fn done() -> Answer {
+pub(crate) fn done() -> Answer {
     Answer::json(200, r#"{"done":true}"#.to_owned())
 }
 
-fn json_answer(value: &Value) -> Answer {
+pub(crate) fn json_answer(value: &Value) -> Answer {
     Answer::json(200, value.to_string())
 }
 
-fn refuse(message: &str) -> Answer {
+pub(crate) fn refuse(message: &str) -> Answer {
     Answer::error(400, "bad_request", message)
 }
 
+pub(crate) fn wrong_method(allowed: &str) -> Answer {
+    Answer::error(405, "method_not_allowed", allowed)
+}
+
 /// An empty body is an empty object.
-fn body(incoming: &Incoming) -> Result<serde_json::Map<String, Value>, Answer> {
+pub(crate) fn body(incoming: &Incoming) -> Result<serde_json::Map<String, Value>, Answer> {
     if incoming.body.is_empty() {
         return Ok(serde_json::Map::new());
     }
@@ -105,115 +134,13 @@ fn request_json(request: &Request) -> Value {
     json!({
         "at": stamp(request.at_ms),
         "method": request.method,
+        "body": request.body,
         "path": request.path,
         "query": request.query,
         "auth": format!("{:?}", request.auth).to_lowercase(),
         "status": request.status,
         "fault": request.fault,
     })
-}
-
-fn orders(world: &World, incoming: &Incoming, id: Option<&str>) -> Result<Answer, Answer> {
-    let Some(id) = id else {
-        return match incoming.method.as_str() {
-            "POST" => create(world, incoming),
-            _ => Err(Answer::error(405, "method_not_allowed", "POST creates orders")),
-        };
-    };
-    let missing = || Answer::error(404, "not_found", "Order not found");
-    let id: i64 = id.parse().map_err(|_| missing())?;
-    let found = match incoming.method.as_str() {
-        "GET" => {
-            return world
-                .order(id)
-                .map(|order| Answer::json(200, order.json()))
-                .ok_or_else(missing);
-        }
-        "DELETE" => world.delete_order(id),
-        "POST" => {
-            let fields = body(incoming)?;
-            check(&fields)?;
-            world.update_order(id, |order| patch(order, &fields))
-        }
-        _ => return Err(Answer::error(405, "method_not_allowed", "GET, POST or DELETE")),
-    };
-    if found { Ok(done()) } else { Err(missing()) }
-}
-
-fn create(world: &World, incoming: &Incoming) -> Result<Answer, Answer> {
-    let mut fields = body(incoming)?;
-    let count = match fields.remove("count") {
-        None => 1,
-        Some(count) => count
-            .as_u64()
-            .filter(|count| *count <= 100_000)
-            .ok_or_else(|| refuse("count: 0 to 100000"))?,
-    };
-    check(&fields)?;
-    let mut ids = Vec::new();
-    for _ in 0..count {
-        ids.push(world.insert_order(|order| patch(order, &fields)));
-    }
-    Ok(json_answer(&json!({"order_ids": ids})))
-}
-
-/// Whether a value suits its field depends on no order, so it is tried on an empty one before anything changes.
-fn check(fields: &serde_json::Map<String, Value>) -> Result<(), Answer> {
-    let mut scratch = Order::default();
-    let unfit = fields
-        .iter()
-        .find(|(name, value)| set(&mut scratch, name, value).is_none());
-    unfit.map_or(Ok(()), |(name, _)| {
-        Err(refuse(&format!("{name}: not a value this field takes")))
-    })
-}
-
-/// Sets checked fields by the platform's names; a name it does not know becomes an extra member.
-fn patch(order: &mut Order, fields: &serde_json::Map<String, Value>) {
-    for (name, value) in fields {
-        if set(order, name, value).is_none() {
-            tracing::warn!(name, "a field was not set");
-        }
-    }
-}
-
-fn set(order: &mut Order, name: &str, value: &Value) -> Option<()> {
-    let text = || {
-        if value.is_null() {
-            Some(None)
-        } else {
-            value.as_str().map(|text| Some(text.to_owned()))
-        }
-    };
-    match name {
-        "order_status" => order.status = value.as_str()?.to_owned(),
-        "financial_status" => order.financial_status = text()?,
-        "fulfillment_status" => order.fulfillment_status = text()?,
-        "payment_method" => order.payment_method = text()?,
-        "note" => order.note = text()?,
-        "courier" => order.courier = text()?,
-        "courier_id" => order.courier_id = text()?,
-        "tracking_code" => order.tracking_code = text()?,
-        "store_serial_order_no" => order.serial = text()?,
-        "customer_name" => order.customer.name = text()?,
-        "customer_phone" => order.customer.phone = text()?,
-        "customer_email" => order.customer.email = text()?,
-        "user_id" => order.user_id = if value.is_null() { None } else { Some(value.as_i64()?) },
-        "tax" => order.tax = paisa(value)?,
-        "shipping" => order.shipping = paisa(value)?,
-        "discount" => order.discount = paisa(value)?,
-        "created_at" => order.created_ms = read_stamp(value.as_str()?)?,
-        "order_id" | "store_id" | "items" | "sub_total" | "grand_total" | "updated_at" => return None,
-        other => {
-            order.extra.insert(other.to_owned(), value.to_string());
-        }
-    }
-    Some(())
-}
-
-/// Taka as a number or text.
-fn paisa(value: &Value) -> Option<i64> {
-    read_paisa(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 fn faults(world: &World, incoming: &Incoming, id: Option<&str>) -> Result<Answer, Answer> {
@@ -255,8 +182,12 @@ fn clock(world: &World, incoming: &Incoming) -> Result<Answer, Answer> {
             world.advance(std::time::Duration::from_millis(ms));
         } else if let Some(ms) = fields.get("set").and_then(Value::as_str).and_then(read_stamp) {
             world.set_clock(ms);
+        } else if let Some(factor) = fields.get("speed").and_then(Value::as_u64) {
+            world.set_clock_speed(u32::try_from(factor).map_err(|_| refuse("speed: too great"))?);
         } else {
-            return Err(refuse("advance_ms (a number) or set (a time with zone)"));
+            return Err(refuse(
+                "advance_ms (a number), set (a time with zone) or speed (a whole number)",
+            ));
         }
     }
     Ok(json_answer(&json!({"now": stamp(world.now_ms())})))

@@ -43,6 +43,11 @@ impl Rule {
         Rule::new(Kind::Detail, what)
     }
 
+    /// On every write.
+    pub fn write(what: Fault) -> Rule {
+        Rule::new(Kind::Write, what)
+    }
+
     /// On every request.
     pub fn any(what: Fault) -> Rule {
         Rule::new(Kind::Any, what)
@@ -152,13 +157,13 @@ pub enum When {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// Another answer altogether.
+    /// Another answer altogether; a write is then not carried out.
     Answer(Canned),
     /// The right answer with another body, still 200 and JSON.
     Body(String),
     /// One more header on the answer.
     Header { name: String, value: String },
-    /// RST instead of an answer.
+    /// RST instead of an answer; a write is carried out all the same, as it is with every fault of the wire.
     ResetBefore,
     /// RST after so many bytes of the body.
     ResetAfter { bytes: usize },
@@ -170,6 +175,14 @@ pub enum Fault {
     Hang,
     /// The body comes at this rate.
     Drip { bytes_per_second: usize },
+    /// Of a write: it is carried out, and RST comes instead of its answer.
+    AnswerLost,
+    /// Of a write: 400, and nothing is changed.
+    WriteRefused,
+    /// Of a write: 200, and nothing is changed.
+    WriteIgnored,
+    /// Of a write: 500, although it was carried out, or because it was not.
+    WriteFailed { written: bool },
     /// The answer comes this much later.
     Delay { ms: u64 },
     /// `Content-Encoding: gzip`, so many spaces inside a valid JSON answer.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::customer::Customer;
 use crate::jsontext::Members;
+use crate::metafields::Metafield;
 use crate::order::Order;
 use crate::product::Product;
 use crate::resource::Resource;
@@ -52,6 +53,7 @@ pub enum Record {
     Product(Arc<Product>),
     Category(Arc<Category>),
     Discount(Arc<Discount>),
+    Metafield(Arc<Metafield>),
 }
 
 impl Record {
@@ -62,6 +64,7 @@ impl Record {
             Record::Product(_) => Resource::Products,
             Record::Category(_) => Resource::Categories,
             Record::Discount(_) => Resource::Discounts,
+            Record::Metafield(_) => Resource::Metafields,
         }
     }
 
@@ -72,6 +75,7 @@ impl Record {
             Record::Product(row) => row.json(),
             Record::Category(row) => row.json(),
             Record::Discount(row) => row.json(),
+            Record::Metafield(row) => row.json(),
         }
     }
 }
@@ -155,7 +159,7 @@ pub(crate) struct Journal {
     /// Entries of the first stock; never undone by a stale view and told to no subscriber.
     first: usize,
     /// Entries that subscribers have been told of.
-    pub(crate) told: usize,
+    told: usize,
     /// Who makes the changes at the moment.
     pub(crate) by: By,
     file: Option<BufWriter<File>>,
@@ -207,6 +211,10 @@ impl Journal {
     /// What happened after the first stock was laid in, oldest first.
     pub(crate) fn later(&self) -> &[Happened] {
         self.entries.get(self.first..).unwrap_or(&[])
+    }
+
+    pub(crate) fn has_untold(&self) -> bool {
+        self.told < self.entries.len()
     }
 
     /// What subscribers have not been told of; from now on they have.

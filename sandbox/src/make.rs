@@ -141,6 +141,11 @@ impl Maker {
         self.next_id
     }
 
+    pub(crate) fn fresh_line(&mut self) -> i64 {
+        self.next_line += 1;
+        self.next_line
+    }
+
     /// A change as a shop's staff would make one.
     pub(crate) fn change(&mut self, order: &mut Order) {
         match self.rng.u32(0..4) {
@@ -220,9 +225,8 @@ impl Maker {
         let at = self.rng.usize(0..GOODS.len());
         let (name, sku, price) = GOODS[at];
         let number = i64::try_from(at).unwrap_or(0);
-        self.next_line += 1;
         Line {
-            id: self.next_line,
+            id: self.fresh_line(),
             product_id: Some(FIRST_PRODUCT + number),
             variant_id: Some(FIRST_SKU + number),
             bundle_id: None,

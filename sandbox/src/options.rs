@@ -64,6 +64,21 @@ pub struct Options {
     pub strict: bool,
     /// The server's own limit; `None` = unlimited.
     pub rate: Option<Rate>,
+    /// The further limit of the metafield endpoints.
+    pub metafield_rate: Option<Rate>,
+    /// False: the tables are not installed, and every metafield call is answered 500.
+    pub metafields: bool,
+    /// The body key of `PUT /orders/ID/status` that counts; another one is answered 200 and ignored.
+    pub status_key: StatusKey,
+    /// What a `PUT` of a variant comes to.
+    pub variant_put: VariantPut,
+    /// The status of an answer that tells of something created: 200 or 201.
+    pub created_code: u16,
+    pub webhooks: WebhookOptions,
+    /// Subscribed to every documented topic from the start: `http://` and a loopback address.
+    pub webhook_url: Option<String>,
+    /// The secret of those subscriptions; `None` makes one from the seed.
+    pub webhook_secret: Option<String>,
     /// Every event of the truth log is also appended to this file, one JSON object a line.
     pub truth_file: Option<PathBuf>,
 }
@@ -94,6 +109,18 @@ impl Default for Options {
             limit_max: 250,
             strict: false,
             rate: None,
+            metafield_rate: Some(Rate {
+                requests: 120,
+                window: Duration::from_secs(60),
+                announce: false,
+            }),
+            metafields: true,
+            status_key: StatusKey::Status,
+            variant_put: VariantPut::Works,
+            created_code: 200,
+            webhooks: WebhookOptions::default(),
+            webhook_url: None,
+            webhook_secret: None,
             truth_file: None,
         }
     }
@@ -116,6 +143,84 @@ pub enum StockStamps {
     InventoryAndProduct,
 }
 
+/// The name of the status in the body of `PUT /orders/ID/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusKey {
+    Status,
+    OrderStatus,
+    Either,
+}
+
+/// What a `PUT` of a variant comes to: at one time the platform answered 500 to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VariantPut {
+    Works,
+    /// 500 although it was written.
+    FailsWritten,
+    /// 500 and nothing was written.
+    FailsUnwritten,
+}
+
+/// How webhooks are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookOptions {
+    /// An answer that takes longer is a failure.
+    pub timeout: Duration,
+    /// On which clock the waits of 1 min, 5 min, 30 min, 2 h and 12 h between the attempts pass.
+    pub waits: Waits,
+    /// A subscription is switched off after so many failed attempts in a row; `None` = never.
+    pub deactivate_after: Option<u32>,
+    /// Share of events sent twice, each with a delivery id of its own.
+    pub duplicate_percent: u32,
+    /// Share of events held back for `reorder_hold`, so that later ones overtake them.
+    pub reorder_percent: u32,
+    pub reorder_hold: Duration,
+    /// Before the first attempt of every event.
+    pub delay: Duration,
+    /// Signed with a time so far back.
+    pub stale_by_ms: i64,
+    /// The spelling of a subscription's body that is understood.
+    pub spelling: Spelling,
+    /// Also `order.cancelled` and `order.deleted`, which no documentation has.
+    pub undocumented_topics: bool,
+}
+
+impl Default for WebhookOptions {
+    fn default() -> WebhookOptions {
+        WebhookOptions {
+            timeout: Duration::from_secs(15),
+            waits: Waits::WorldClock,
+            deactivate_after: Some(20),
+            duplicate_percent: 0,
+            reorder_percent: 0,
+            reorder_hold: Duration::from_millis(100),
+            delay: Duration::ZERO,
+            stale_by_ms: 0,
+            spelling: Spelling::Both,
+            undocumented_topics: false,
+        }
+    }
+}
+
+/// On which clock the waits between attempts pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// The world's: on a still clock, as soon as it is advanced far enough.
+    WorldClock,
+    /// Real time, each wait divided by this.
+    Hastened(u32),
+}
+
+/// The names in the body of `POST /webhooks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    Both,
+    /// `event_topic` and `target_url`
+    Record,
+    /// `topic` and `url`
+    Short,
+}
+
 /// The world's time, from which stamps and the `Date` header come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
@@ -125,6 +230,10 @@ pub enum Clock {
     Running(i64),
     /// The machine's time.
     Real,
+    /// Starts at the machine's time and runs so many times as fast as real time.
+    RealScaled(u32),
+    /// Starts at this time and runs `factor` times as fast as real time.
+    Scaled { start_ms: i64, factor: u32 },
 }
 
 /// What a row of `GET /orders` holds.

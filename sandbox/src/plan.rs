@@ -217,13 +217,15 @@ impl Plan {
         }
     }
 
-    pub(crate) fn take_wire(&mut self) -> Wire {
+    /// `kind` is what the request wanted.
+    pub(crate) fn take_wire(&mut self, kind: Kind) -> Wire {
         let delay = self.take(|fault| match fault {
             Fault::Delay { ms } => Some(Duration::from_millis(*ms)),
             _ => None,
         });
         let way = self.take(|fault| match fault {
             Fault::ResetBefore => Some(Way::ResetBefore),
+            Fault::AnswerLost if kind == Kind::Write => Some(Way::ResetBefore),
             Fault::ResetAfter { bytes } => Some(Way::ResetAfter(*bytes)),
             Fault::Truncate { bytes, length } => Some(Way::Truncate(*bytes, *length)),
             Fault::LongLength { extra } => Some(Way::LongLength(*extra)),

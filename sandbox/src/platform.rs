@@ -1,21 +1,27 @@
 //! The platform's endpoints under `/api/apps/v1`: who may ask, what is answered, and what the ordered faults make of it.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::answer::{Answer, http_date};
 use crate::auth;
 use crate::endpoint::Endpoint;
 use crate::fault::{Fault, Kind};
+use crate::filters;
 use crate::http::Incoming;
 use crate::jsontext::Members;
 use crate::lists;
+use crate::metafields;
 use crate::movement::Moment;
+use crate::options::Rate;
 use crate::page::Test;
 use crate::plan::{Facts, Plan, Wire};
 use crate::requests::Request;
 use crate::resource::Resource;
-use crate::view::{Categories, Customers, Discounts, Inventory, Orders, Products, View as _};
+use crate::view::{Categories, Customers, Discounts, Filtered, Inventory, Orders, Products, View as _};
+use crate::webhook;
 use crate::world::{Inner, World};
+use crate::writes;
 
 /// Answers one request and says how the answer is to travel.
 pub(crate) fn answer(world: &World, incoming: &Incoming) -> (Answer, Wire) {
@@ -24,7 +30,7 @@ pub(crate) fn answer(world: &World, incoming: &Incoming) -> (Answer, Wire) {
     let mut inner = world.lock();
     let ticket = note(&mut inner, incoming, &facts);
     let mut plan = inner.rules.plan(&facts);
-    let rate = limit(&mut inner);
+    let rate = limit(&mut inner, facts.resource);
     let refused = rate.refusal.or_else(|| refusal(&inner, &mut plan, incoming, endpoint));
     let listed = facts.resource.filter(|_| facts.kind == Kind::List && refused.is_none());
     let mut answer = refused.unwrap_or_else(|| endpoint_answer(&mut inner, &mut plan, incoming, endpoint));
@@ -45,7 +51,7 @@ pub(crate) fn answer(world: &World, incoming: &Incoming) -> (Answer, Wire) {
     }
     let date = http_date(inner.time.now_ms());
     answer.header("Date", &date);
-    let wire = plan.take_wire();
+    let wire = plan.take_wire(facts.kind);
     let fault = inner.rules.credit(plan);
     inner.log.complete(ticket, answer.code, fault);
     if let Some(resource) = listed {
@@ -106,25 +112,36 @@ struct Limited {
     headers: Vec<(&'static str, String)>,
 }
 
-fn limit(inner: &mut Inner) -> Limited {
-    let Some(rate) = inner.options.rate else {
-        return Limited {
+/// Metafields have a limit of their own beside the common one.
+fn limit(inner: &mut Inner, resource: Option<Resource>) -> Limited {
+    let own = inner
+        .options
+        .metafield_rate
+        .filter(|_| resource == Some(Resource::Metafields));
+    if let Some(rate) = own {
+        let limited = within(&mut inner.metafield_window, rate);
+        if limited.refusal.is_some() {
+            return limited;
+        }
+    }
+    match inner.options.rate {
+        Some(rate) => within(&mut inner.window, rate),
+        None => Limited {
             refusal: None,
             headers: Vec::new(),
-        };
-    };
-    let now = Instant::now();
-    while inner
-        .window
-        .front()
-        .is_some_and(|at| now.duration_since(*at) >= rate.window)
-    {
-        inner.window.pop_front();
+        },
     }
-    let full = inner.window.len() >= rate.requests;
+}
+
+/// `window` holds when the answered requests came.
+fn within(window: &mut VecDeque<Instant>, rate: Rate) -> Limited {
+    let now = Instant::now();
+    while window.front().is_some_and(|at| now.duration_since(*at) >= rate.window) {
+        window.pop_front();
+    }
+    let full = window.len() >= rate.requests;
     let refusal = full.then(|| {
-        let free = inner
-            .window
+        let free = window
             .front()
             .map_or(rate.window, |at| rate.window.saturating_sub(now.duration_since(*at)));
         let seconds = free.as_secs() + u64::from(free.subsec_nanos() > 0);
@@ -133,9 +150,9 @@ fn limit(inner: &mut Inner) -> Limited {
         answer
     });
     if !full {
-        inner.window.push_back(now);
+        window.push_back(now);
     }
-    let left = rate.requests.saturating_sub(inner.window.len());
+    let left = rate.requests.saturating_sub(window.len());
     let announced = [
         ("RateLimit-Limit", rate.requests.to_string()),
         ("RateLimit-Remaining", left.to_string()),
@@ -155,9 +172,15 @@ fn refusal(inner: &Inner, plan: &mut Plan, incoming: &Incoming, endpoint: Endpoi
     if let Some(canned) = canned {
         return Some(Answer::canned(canned));
     }
-    let scope = endpoint.scope()?;
-    if let Err(refusal) = auth::check(incoming, &inner.access, &scope) {
+    let Ok(scope) = endpoint.scope() else { return None };
+    if let Err(refusal) = auth::check(incoming, &inner.access, scope.as_deref()) {
         return Some(refusal);
+    }
+    if endpoint.resource() == Some(Resource::Metafields)
+        && !inner.options.metafields
+        && let Fault::Answer(canned) = Fault::metafields_missing()
+    {
+        return Some(Answer::canned(canned));
     }
     let body = plan.take(|fault| match fault {
         Fault::Body(body) => Some(body.clone()),
@@ -179,7 +202,18 @@ fn endpoint_answer(inner: &mut Inner, plan: &mut Plan, incoming: &Incoming, endp
             Some(id) => lists::list::<Orders>(inner, plan, incoming.pairs(), vec![Test::Customer(id)]),
             None => Answer::error(404, "not_found", Customers::MISSING),
         },
+        Endpoint::Filters => match writes::read(incoming) {
+            Ok(body) => {
+                let query = filters::read(&body, inner.options.limit_max);
+                lists::rows::<Filtered>(inner, plan, query)
+            }
+            Err(refusal) => refusal,
+        },
         Endpoint::Store => store(inner),
+        Endpoint::Subscriptions => webhook::list(inner),
+        Endpoint::Definitions => metafields::definitions(inner, incoming),
+        Endpoint::Values => metafields::values(inner, incoming),
+        Endpoint::Write(write) => writes::answer(inner, plan, incoming, write),
         Endpoint::Unknown | Endpoint::WrongMethod => nothing_there(incoming, endpoint),
     }
 }
@@ -211,7 +245,7 @@ fn detail(inner: &mut Inner, plan: &mut Plan, resource: Resource, id: Option<i64
 /// What a router without such a route says.
 fn nothing_there(incoming: &Incoming, endpoint: Endpoint) -> Answer {
     if matches!(endpoint, Endpoint::WrongMethod) {
-        return Answer::error(405, "method_not_allowed", "This sandbox does not take writes here yet");
+        return Answer::error(405, "method_not_allowed", "Method not allowed");
     }
     let body = format!("<!DOCTYPE html><pre>Cannot {} {}</pre>", incoming.method, incoming.path);
     Answer::typed(404, "text/html; charset=utf-8", body)

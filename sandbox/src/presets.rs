@@ -59,6 +59,40 @@ impl Fault {
         })
     }
 
+    pub fn gateway_timeout() -> Fault {
+        let body = "<html><head><title>504 Gateway Time-out</title></head><body>nginx</body></html>";
+        Fault::Answer(Canned::html(504, body))
+    }
+
+    /// 500 and not one byte of a body.
+    pub fn error_500_empty() -> Fault {
+        let mut answer = Canned::error(500, "", "");
+        answer.body.clear();
+        Fault::Answer(answer)
+    }
+
+    /// 400 with one of the platform's codes.
+    pub fn bad_request(code: &str) -> Fault {
+        let message = match code {
+            "missing_store_id" => "Missing store id. Provide X-Store-Id header or store_id parameter.",
+            "invalid_installation" => "No active installation for this store.",
+            _ => "Validation failed",
+        };
+        Fault::Answer(Canned::error(400, code, message))
+    }
+
+    pub fn conflict() -> Fault {
+        Fault::Answer(Canned::error(409, "conflict", "Already exists"))
+    }
+
+    /// 500 of a platform whose metafield tables are not installed.
+    pub fn metafields_missing() -> Fault {
+        let body = r#"{"error":"ER_NO_SUCH_TABLE: Table 'selorax.app_metafield_values' doesn't exist","status":500}"#;
+        let mut answer = Canned::error(500, "", "");
+        body.clone_into(&mut answer.body);
+        Fault::Answer(answer)
+    }
+
     /// 200 with a login page.
     pub fn login_page() -> Fault {
         Fault::Answer(Canned::html(
@@ -80,7 +114,7 @@ impl Fault {
     /// 401 with one of the platform's codes.
     pub fn unauthorised(code: &str) -> Fault {
         let message = match code {
-            "missing_token" => "Access denied. Provide Bearer token or X-Client-Id + X-Client-Secret.",
+            "missing_token" | "missing_auth" => "Access denied. Provide Bearer token or X-Client-Id + X-Client-Secret.",
             "invalid_client" => "Invalid client credentials.",
             "not_installed" => "App is not installed for this store.",
             "session_required" => "A dashboard session is required.",
@@ -118,13 +152,18 @@ impl Fault {
             "500" => Fault::error_500(),
             "500-sql" => Fault::error_500_sql(),
             "500-html" => Fault::error_500_html(2 << 20),
+            "500-empty" => Fault::error_500_empty(),
             "502" => Fault::bad_gateway(),
             "503" => Fault::unavailable(Some(5)),
+            "503-bare" => Fault::unavailable(None),
+            "504" => Fault::gateway_timeout(),
             "login-page" => Fault::login_page(),
             "false-200" => Fault::false_200(),
-            "missing_token" | "invalid_token" | "invalid_client" | "not_installed" | "session_required" => {
-                Fault::unauthorised(name)
-            }
+            "missing_token" | "missing_auth" | "invalid_token" | "token_expired" | "invalid_client"
+            | "not_installed" | "session_required" => Fault::unauthorised(name),
+            "missing_store_id" | "invalid_installation" | "validation_error" => Fault::bad_request(name),
+            "409" => Fault::conflict(),
+            "metafields-missing" => Fault::metafields_missing(),
             "403" => Fault::forbidden("read:orders"),
             "404" => Fault::not_found(),
             "410" => Fault::gone(),
@@ -135,24 +174,34 @@ impl Fault {
 }
 
 /// The names [`Fault::preset`] knows.
-pub const PRESETS: [&str; 18] = [
+pub const PRESETS: [&str; 28] = [
     "429",
     "429-bare",
     "500",
     "500-sql",
     "500-html",
+    "500-empty",
     "502",
     "503",
+    "503-bare",
+    "504",
     "login-page",
     "false-200",
     "missing_token",
+    "missing_auth",
     "invalid_token",
+    "token_expired",
     "invalid_client",
     "not_installed",
     "session_required",
+    "missing_store_id",
+    "invalid_installation",
+    "validation_error",
     "403",
     "404",
+    "409",
     "410",
+    "metafields-missing",
     "sunset",
 ];
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::courier;
 use crate::http;
 use crate::options::Options;
+use crate::webhook::{Subscription, target};
 use crate::world::World;
 
 /// A running sandbox; dropping it stops it and closes its connections.
@@ -17,6 +19,8 @@ pub struct Sandbox {
     addr: SocketAddr,
     world: Arc<World>,
     task: JoinHandle<()>,
+    /// Sends the webhooks.
+    courier: JoinHandle<()>,
 }
 
 impl Sandbox {
@@ -32,8 +36,23 @@ impl Sandbox {
         let listener = TcpListener::bind(options.listen).await?;
         let addr = listener.local_addr()?;
         let world = Arc::new(World::new(&options)?);
+        if let Some(url) = &options.webhook_url {
+            let subscribed = world.subscribe_all(url);
+            let subscribed = subscribed.map_err(|complaint| io::Error::new(io::ErrorKind::InvalidInput, complaint))?;
+            if let Some(secret) = &options.webhook_secret {
+                for one in subscribed {
+                    world.update_subscription(one.id, |one| one.secret.clone_from(secret));
+                }
+            }
+        }
         let task = tokio::spawn(accept(listener, Arc::clone(&world)));
-        Ok(Sandbox { addr, world, task })
+        let courier = tokio::spawn(courier::run(Arc::clone(&world)));
+        Ok(Sandbox {
+            addr,
+            world,
+            task,
+            courier,
+        })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -52,11 +71,14 @@ impl Sandbox {
     /// Stops and waits until the port is free.
     pub async fn stop(mut self) {
         self.task.abort();
-        // The task was just aborted, so an error is the expected end.
-        if let Err(error) = (&mut self.task).await
-            && error.is_panic()
-        {
-            tracing::error!("the sandbox's accept loop had panicked");
+        self.courier.abort();
+        for (name, task) in [("accept loop", &mut self.task), ("courier", &mut self.courier)] {
+            // The task was just aborted, so an error is the expected end.
+            if let Err(error) = task.await
+                && error.is_panic()
+            {
+                tracing::error!("the sandbox's {name} had panicked");
+            }
         }
     }
 }
@@ -64,6 +86,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.task.abort();
+        self.courier.abort();
     }
 }
 
@@ -96,8 +119,10 @@ pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> 
     let mut sandbox = Sandbox::start(options).await?;
     let access = sandbox.world.access();
     announce(&format!(
-        "A pretend store with {} orders listens on {}",
+        "A pretend store with {} orders, {} customers and {} products listens on {}",
         sandbox.world.order_count(),
+        sandbox.world.customer_count(),
+        sandbox.world.product_count(),
         sandbox.url()
     ));
     announce(&format!("Controls: curl {}/_sandbox", sandbox.url()));
@@ -111,5 +136,18 @@ pub async fn serve(options: Options, announce: impl Fn(&str)) -> io::Result<()> 
         "  # or, instead of client_id and client_secret: access_token: {}",
         access.access_token
     ));
+    if let Some(subscription) = sandbox.world.subscriptions().first() {
+        announce_webhooks(subscription, &announce);
+    }
     (&mut sandbox.task).await.map_err(io::Error::other)
+}
+
+/// What the receiving side must know to take and to check what it is sent.
+fn announce_webhooks(subscription: &Subscription, announce: &impl Fn(&str)) {
+    announce("webhooks:");
+    if let Some((addr, path)) = target(&subscription.url) {
+        announce(&format!("  listen: {addr}"));
+        announce(&format!("  path: {}", path.split('?').next().unwrap_or(&path)));
+    }
+    announce(&format!("  secrets: [\"{}\"]", subscription.secret));
 }

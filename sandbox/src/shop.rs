@@ -7,6 +7,7 @@ use crate::customer::Customer;
 use crate::goods::GoodsMaker;
 use crate::journal::Journal;
 use crate::make::{Maker, whole_second};
+use crate::metafields::Metafields;
 use crate::options::{Options, StockStamps};
 use crate::order::Order;
 use crate::people::PeopleMaker;
@@ -21,6 +22,7 @@ pub(crate) struct Shop {
     pub(crate) products: Table<Product>,
     pub(crate) categories: Table<Category>,
     pub(crate) discounts: Table<Discount>,
+    pub(crate) metafields: Metafields,
     pub(crate) journal: Journal,
     pub(crate) maker: Maker,
     pub(crate) people: PeopleMaker,
@@ -52,6 +54,7 @@ impl Shop {
             orders: Table::new(orders),
             customers: Table::new(customers),
             products: Table::new(products),
+            metafields: Metafields::new(),
             journal: Journal::new(options.truth_file.as_deref())?,
             maker,
             people,

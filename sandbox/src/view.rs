@@ -16,6 +16,7 @@ use crate::table::{Row, Table};
 #[derive(Default)]
 pub(crate) struct Seen {
     orders: Kept<Order>,
+    filtered: Kept<Order>,
     customers: Kept<Customer>,
     products: Kept<Product>,
     inventory: Kept<Product>,
@@ -47,6 +48,8 @@ pub(crate) trait View {
 }
 
 pub(crate) struct Orders;
+/// The orders as `POST /orders/filters` shows them: always with lines and metafields.
+pub(crate) struct Filtered;
 pub(crate) struct Customers;
 pub(crate) struct Products;
 pub(crate) struct Inventory;
@@ -125,6 +128,33 @@ impl View for Orders {
         row.write_lines(members.name("items"));
         members.close();
         out
+    }
+}
+
+impl View for Filtered {
+    type Row = Order;
+    const RESOURCE: Resource = Resource::Orders;
+    const GRAMMAR: Grammar = Orders::GRAMMAR;
+    const MISSING: &'static str = Orders::MISSING;
+
+    fn table(shop: &Shop) -> &Table<Order> {
+        &shop.orders
+    }
+
+    fn kept(seen: &mut Seen) -> &mut Kept<Order> {
+        &mut seen.filtered
+    }
+
+    fn tests(asked: &Asked<'_>) -> Result<Vec<Test>, String> {
+        Orders::tests(asked)
+    }
+
+    fn write_row(row: &Order, _options: &Options, out: &mut String) {
+        row.write(out, Form::Lined);
+    }
+
+    fn write_detail(row: &Order, options: &Options, out: &mut String) {
+        Orders::write_detail(row, options, out);
     }
 }
 

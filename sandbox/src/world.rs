@@ -2,21 +2,25 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use tokio::sync::Notify;
 
 use crate::fault::Rule;
+use crate::hooks::Hooks;
 use crate::journal::{Event, Truth};
 use crate::movement::{Movement, Moving};
-use crate::options::{Access, Clock, Options};
+use crate::options::{Access, Options};
 use crate::plan::{RuleState, Rules};
 use crate::requests::{Log, Request, busiest};
 use crate::resource::Resource;
 use crate::shop::Shop;
+use crate::time::Time;
 use crate::view::Seen;
 
 type Hook = Box<dyn FnMut(&World, Resource, usize) + Send>;
@@ -26,6 +30,36 @@ pub struct World {
     inner: Mutex<Inner>,
     hook: Mutex<Option<Hook>>,
     connections: AtomicUsize,
+    /// Wakes the courier.
+    changed: Notify,
+}
+
+/// The locked state. When it is let go, subscribers are told of what changed.
+pub(crate) struct Guard<'a> {
+    inner: MutexGuard<'a, Inner>,
+    changed: &'a Notify,
+}
+
+impl Deref for Guard<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.inner.fan_out() {
+            self.changed.notify_one();
+        }
+    }
 }
 
 pub(crate) struct Inner {
@@ -39,49 +73,10 @@ pub(crate) struct Inner {
     pub(crate) seen: Seen,
     /// When the answered requests of the rate window came.
     pub(crate) window: VecDeque<Instant>,
+    pub(crate) metafield_window: VecDeque<Instant>,
+    pub(crate) hooks: Hooks,
     /// For what only an answer's look depends on.
     pub(crate) rng: Rng,
-}
-
-/// World time: `base_ms`, plus the time since then if it runs.
-pub(crate) struct Time {
-    base_ms: i64,
-    since: Option<Instant>,
-}
-
-impl Time {
-    fn new(clock: Clock) -> Time {
-        match clock {
-            Clock::Fixed(ms) => Time {
-                base_ms: ms,
-                since: None,
-            },
-            Clock::Running(ms) => Time {
-                base_ms: ms,
-                since: Some(Instant::now()),
-            },
-            Clock::Real => Time {
-                base_ms: jiff::Timestamp::now().as_millisecond(),
-                since: Some(Instant::now()),
-            },
-        }
-    }
-
-    pub(crate) fn now_ms(&self) -> i64 {
-        let gone = self.since.map_or(0, |since| {
-            i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
-        });
-        self.base_ms.saturating_add(gone)
-    }
-
-    pub(crate) fn advance(&mut self, ms: i64) {
-        self.base_ms = self.base_ms.saturating_add(ms);
-    }
-
-    fn set(&mut self, ms: i64) {
-        self.base_ms = ms;
-        self.since = self.since.map(|_| Instant::now());
-    }
 }
 
 impl World {
@@ -95,6 +90,8 @@ impl World {
             moving: None,
             seen: Seen::default(),
             window: VecDeque::new(),
+            metafield_window: VecDeque::new(),
+            hooks: Hooks::new(options),
             rng: Rng::with_seed(options.seed.wrapping_add(1)),
             options: options.clone(),
             time,
@@ -103,12 +100,25 @@ impl World {
             inner: Mutex::new(inner),
             hook: Mutex::new(None),
             connections: AtomicUsize::new(0),
+            changed: Notify::new(),
         })
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic of one request must not make every later one panic too.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Guard<'_> {
+        Guard {
+            // A panic of one request must not make every later one panic too.
+            inner: self.inner.lock().unwrap_or_else(PoisonError::into_inner),
+            changed: &self.changed,
+        }
+    }
+
+    /// Waits until something changed that deliveries may depend on.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(crate) fn announce(&self) {
+        self.changed.notify_one();
     }
 
     /// World time, ms since 1970.
@@ -118,12 +128,20 @@ impl World {
 
     pub fn set_clock(&self, ms: i64) {
         self.lock().time.set(ms);
+        self.announce();
+    }
+
+    /// The world's clock goes on so many times as fast as real time; 0 stops it.
+    pub fn set_clock_speed(&self, factor: u32) {
+        self.lock().time.set_factor(factor);
+        self.announce();
     }
 
     pub fn advance(&self, by: Duration) {
         self.lock()
             .time
             .advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+        self.announce();
     }
 
     /// Everything that happened to orders since the start, the first stock included, oldest first.

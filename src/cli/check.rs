@@ -2,26 +2,32 @@
 
 use std::path::Path;
 
-use super::{DONE, FAILED, setup};
-use crate::config::Mode;
+use super::{DONE, FAILED};
+use crate::config::{Config, Mode};
+use crate::work;
 
 pub(super) async fn check(path: &Path, connect: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
+    let config = work::load(path, Mode::Full)?;
+    Ok(told(&config, connect).await)
+}
+
+/// What is good about a config and, where asked for, what it points at.
+pub(super) async fn told(config: &Config, connect: bool) -> u8 {
     for flow in &config.flows {
         outln!("ok  flow {}: {} to {}", flow.name, flow.from, flow.to);
     }
     outln!(
         "ok  {}: {} flows, {} connectors",
-        path.display(),
+        config.path.display(),
         config.flows.len(),
         config.connectors.len()
     );
     if !connect {
-        return Ok(DONE);
+        return DONE;
     }
     let mut code = DONE;
     for name in config.connectors.keys() {
-        let connector = match setup::visit(&config, name).await {
+        let connector = match work::visit(config, name).await {
             Ok(connector) => connector,
             Err(error) => {
                 outln!("FAILED  {name}: {error:#}");
@@ -40,5 +46,5 @@ pub(super) async fn check(path: &Path, connect: bool) -> anyhow::Result<u8> {
             }
         }
     }
-    Ok(code)
+    code
 }

@@ -9,10 +9,9 @@ use anyhow::Context;
 use sandbox::{Clock, Options, Sandbox, World};
 
 use super::progress::Console;
-use super::setup::{self, Manner};
-use super::{output, run};
+use super::{live, output, run};
 use crate::config::Mode;
-use crate::engine::{Engine, Range};
+use crate::work::{Job, grouped, load};
 
 const FOLDER: &str = "demo";
 /// Marks a folder that an earlier demo made, which this one may empty.
@@ -39,7 +38,7 @@ impl Demo {
             .context("starting the pretend store")?;
         heading(&format!(
             "1. A pretend store with {} orders is up at {}",
-            output::grouped(orders as u64),
+            grouped(orders as u64),
             sandbox.url()
         ));
         outln!("   Its config is demo/sync.yaml: a store, a folder, one flow between them.");
@@ -57,6 +56,10 @@ impl Demo {
 
         heading("5. Once more: nothing changed, so nothing is sent");
         code = code.max(pass(config, false).await?);
+
+        heading("6. selorax-sync: the daemon, for two of the shop's hours in twelve seconds");
+        outln!("   It looks every ten minutes and gives a file one minute to fill.");
+        code = code.max(live::show(config, sandbox.world()).await?);
         sandbox.stop().await;
         tell_files()?;
         outln!("{NEXT}");
@@ -66,14 +69,14 @@ impl Demo {
 
 const NEXT: &str = "
 To use it with your own store:
-  1. cp sync.yaml.example sync.yaml      and put in your store's number and credentials
+  1. selorax-sync init                   asks a few questions and writes sync.yaml
   2. selorax-sync check --connect        tries each credential, scope and folder
   3. selorax-sync preview FLOW           shows what becomes of a few real orders; writes nothing
   4. selorax-sync --backfill             brings the history over; interrupt it as you like
-  5. selorax-sync --once                 from a timer: systemd/selorax-sync.timer
+  5. selorax-sync                        the daemon: systemd/selorax-sync.service
 To play on: selorax-sync sandbox         a pretend store to point a config at";
 
-fn heading(text: &str) {
+pub(super) fn heading(text: &str) {
     outln!("\n\u{2500}\u{2500} {text}");
 }
 
@@ -118,6 +121,7 @@ flows:
   orders-to-csv:
     from: store.orders
     to: drop.orders
+    schedule: \"*/10 * * * *\"
     map:                 # the columns, each a jq filter over the order
       id: .id
       number: .number
@@ -133,22 +137,25 @@ flows:
 }
 
 async fn pass(path: &Path, history: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
-    let console = Arc::new(Console::new(history));
-    let wait = Duration::from_secs(30);
-    let manner = Manner {
-        dry: false,
-        wait,
-        endless: false,
-        voice: console.clone(),
-    };
-    let mut engine: Engine = setup::engine(&config, &[], manner).await?;
-    let done = if history {
-        engine.backfill(Range::default()).await
+    let config = Arc::new(load(path, Mode::Full)?);
+    let job = if history {
+        Job::Backfill {
+            flows: Vec::new(),
+            since: None,
+            until: None,
+            dry: false,
+        }
     } else {
-        engine.once().await
+        Job::Once {
+            flows: Vec::new(),
+            wait: Duration::from_secs(30),
+            dry: false,
+        }
     };
-    run::end(engine, &console, done).await
+    let console = Arc::new(Console::new(history));
+    let code = run::here(config, &job, console.clone()).await;
+    console.close();
+    code
 }
 
 fn change(world: &World) {

@@ -1,18 +1,15 @@
 //! `failures`: what waits for a person, and what the person wants done with it.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 
 use super::output::{self, line, local, utc};
-use super::progress::Console;
-use super::setup::{self, Manner};
-use super::{DONE, Usage, run};
+use super::{DONE, Usage};
 use crate::config::{Config, Mode};
 use crate::store::{Failure, Place, Store};
+use crate::work::{Job, load};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Failures {
@@ -39,12 +36,21 @@ pub(super) enum Failures {
 }
 
 impl Failures {
-    pub(super) async fn run(self, path: &Path) -> anyhow::Result<u8> {
+    /// What changes the state is a job.
+    pub(super) fn job(&self) -> Option<Job> {
+        match self {
+            Failures::List { .. } | Failures::Show { .. } => None,
+            Failures::Retry { ids, .. } => Some(Job::Retry { ids: ids.clone() }),
+            Failures::Discard { id } => Some(Job::Discard { id: *id }),
+        }
+    }
+
+    /// What only looks.
+    pub(super) async fn look(self, path: &Path) -> anyhow::Result<u8> {
         match self {
             Failures::List { json } => list(path, json).await,
             Failures::Show { id, json } => show(path, id, json).await,
-            Failures::Retry { ids, all } => retry(path, &ids, all).await,
-            Failures::Discard { id } => discard(path, id).await,
+            Failures::Retry { .. } | Failures::Discard { .. } => Ok(DONE),
         }
     }
 }
@@ -76,7 +82,7 @@ fn flow_of(config: &Config, failure: &Failure) -> String {
 }
 
 async fn list(path: &Path, as_json: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Offline)?;
+    let config = load(path, Mode::Offline)?;
     let failures = known(&config).await?;
     if as_json {
         let all: Vec<Json> = failures
@@ -121,7 +127,7 @@ fn to_json(config: &Config, failure: &Failure, whole: bool) -> Json {
 }
 
 async fn show(path: &Path, id: i64, as_json: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Offline)?;
+    let config = load(path, Mode::Offline)?;
     let failure = find(known(&config).await?, id)?;
     if as_json {
         return output::print_json(&to_json(&config, &failure, true));
@@ -143,56 +149,5 @@ async fn show(path: &Path, id: i64, as_json: bool) -> anyhow::Result<u8> {
         "next      selorax-sync failures retry {0}, or failures discard {0}",
         failure.id
     );
-    Ok(DONE)
-}
-
-/// Brings failures back and does at once what is due.
-async fn retry(path: &Path, ids: &[i64], all: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
-    let console = Arc::new(Console::new(false));
-    let manner = Manner {
-        dry: false,
-        wait: Duration::from_secs(30),
-        endless: false,
-        voice: console.clone(),
-    };
-    let mut engine = setup::engine(&config, &[], manner).await?;
-    let failures = engine.store.failures().await?;
-    let mut chosen: Vec<Failure> = Vec::new();
-    if all {
-        chosen = failures;
-    } else {
-        for id in ids {
-            chosen.push(find(failures.clone(), *id)?);
-        }
-    }
-    for failure in &chosen {
-        let feed = match failure.stage {
-            Place::Read => failure.place.clone(),
-            Place::Deliver => match engine.flows.iter().find(|flow| flow.name == failure.place) {
-                Some(flow) => flow.feed.clone(),
-                None => {
-                    let gone = format!(
-                        "failure {} is of the flow `{}`, which the config no longer has",
-                        failure.id, failure.place
-                    );
-                    return Err(Usage(format!("{gone}\nhint: selorax-sync failures discard {}", failure.id)).into());
-                }
-            },
-        };
-        engine.store.retry(failure, &feed).await?;
-    }
-    outln!("trying {} again", chosen.len());
-    let done = engine.settle().await;
-    run::end(engine, &console, done).await
-}
-
-async fn discard(path: &Path, id: i64) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Offline)?;
-    let store = Store::open(&config.state_path, Arc::new(contract::RealClock::default())).await?;
-    let failure = find(store.failures().await?, id)?;
-    store.discard(&failure).await?;
-    store.close().await?;
-    outln!("failure {id} is out of sight until record {} changes", failure.key);
     Ok(DONE)
 }

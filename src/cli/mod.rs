@@ -10,13 +10,15 @@ macro_rules! outln {
 mod check;
 mod demo;
 mod failures;
+mod init;
+mod live;
 mod output;
 mod preview;
 mod progress;
 mod run;
 mod sandbox;
-mod setup;
 mod status;
+mod tail;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -25,15 +27,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config;
-
-/// Done, all delivered.
-const DONE: u8 = 0;
-/// Could not do it.
-const FAILED: u8 = 1;
-/// The command line or the config is wrong.
-const MISUSED: u8 = 2;
-/// Finished, but some records wait or are in `failures`.
-const UNFINISHED: u8 = 3;
+use crate::work::{self, DONE, FAILED, Job, MISUSED, UNFINISHED, Usage};
 
 /// Keeps a SeloraX store and an ERP or accounting system in step.
 #[derive(Debug, Parser)]
@@ -90,7 +84,7 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The daemon (not in this version; use --once from a timer)
+    /// The daemon: passes on schedule, delivery, commands beside it (also without any command)
     Run,
     /// Check the config, every mapping and every name; with --connect also each credential and folder
     Check {
@@ -111,6 +105,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a config file to start from: asks, or takes flags; then checks it
+    Init(Box<init::Init>),
     /// How each flow stands
     Status {
         #[arg(long)]
@@ -122,6 +118,23 @@ enum Command {
     /// Records that could not be read, mapped or delivered
     #[command(subcommand)]
     Failures(failures::Failures),
+    /// Send records again even if nothing of them changed
+    Replay {
+        flow: String,
+        /// Records that were sent and changed on or after this date (2025-06-15, in the store's time zone) or time
+        #[arg(long, value_name = "DATE", required_unless_present = "id", conflicts_with = "id")]
+        since: Option<String>,
+        /// This record
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// What is being delivered, live, one line a record
+    Tail {
+        flow: Option<String>,
+        /// Begin with so many of the latest
+        #[arg(short = 'n', long, default_value_t = 10)]
+        lines: u32,
+    },
     /// Print the JSON Schema of the config file, for editors
     Schema,
     /// Print a completion script
@@ -138,11 +151,20 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs the command line and answers with the exit code.
 pub async fn main(cli: Cli) -> u8 {
-    start_log(&cli.common);
-    let stop = stop_signal();
+    let is_daemon = cli.once.is_none() && cli.backfill.is_none() && matches!(cli.command, None | Some(Command::Run));
+    let _log = start_log(&cli.common, is_daemon);
+    if is_daemon {
+        let path = config::find(cli.common.config, &config::process_env);
+        return tell(run::daemon(&path).await.map(|()| DONE));
+    }
+    // What goes on until somebody ends it ends well that way.
+    let is_endless = matches!(cli.command, Some(Command::Tail { .. } | Command::Sandbox(_)));
     tokio::select! {
         code = dispatch(cli) => code,
-        () = stop => {
+        () = stop_signal() => {
+            if is_endless {
+                return DONE;
+            }
             eprintln!("interrupted; nothing is lost, and the same command goes on from here");
             FAILED
         }
@@ -150,68 +172,77 @@ pub async fn main(cli: Cli) -> u8 {
 }
 
 async fn dispatch(cli: Cli) -> u8 {
-    let Cli {
-        common,
-        once,
-        backfill,
-        since,
-        until,
-        dry_run,
-        wait,
-        command,
-    } = cli;
-    if command.is_some() && (once.is_some() || backfill.is_some()) {
+    let path = config::find(cli.common.config.clone(), &config::process_env);
+    if cli.command.is_some() && (cli.once.is_some() || cli.backfill.is_some()) {
         eprintln!("error: --once and --backfill are commands of their own; leave out the other one");
         return MISUSED;
     }
-    let path = config::find(common.config, &config::process_env);
-    let result = match (command, once, backfill) {
-        (None, Some(flows), None) => run::once(&path, &flows, wait, dry_run).await,
-        (None, None, Some(flows)) => run::backfill(&path, &flows, since.as_deref(), until.as_deref(), dry_run).await,
-        (None | Some(Command::Run), ..) => {
-            eprintln!(
-                "error: the daemon is not in this version yet\nhint: `selorax-sync --once` does one pass; \
-                 systemd/selorax-sync.timer runs it every few minutes"
-            );
-            Ok(FAILED)
+    match job_of(&cli) {
+        Some(job) => run::job(&path, &job).await,
+        None => tell(command(cli, &path).await),
+    }
+}
+
+/// The job that was asked for, if it is one.
+fn job_of(cli: &Cli) -> Option<Job> {
+    let dry = cli.dry_run;
+    if let Some(flows) = &cli.once {
+        return Some(Job::Once {
+            flows: flows.clone(),
+            wait: cli.wait,
+            dry,
+        });
+    }
+    if let Some(flows) = &cli.backfill {
+        return Some(Job::Backfill {
+            flows: flows.clone(),
+            since: cli.since.clone(),
+            until: cli.until.clone(),
+            dry,
+        });
+    }
+    match cli.command.as_ref()? {
+        Command::Failures(failures) => failures.job(),
+        Command::Replay { flow, since, id } => Some(Job::Replay {
+            flow: flow.clone(),
+            since: since.clone(),
+            id: id.clone(),
+        }),
+        _ => None,
+    }
+}
+
+async fn command(cli: Cli, path: &std::path::Path) -> anyhow::Result<u8> {
+    match cli.command {
+        Some(Command::Check { connect }) => check::check(path, connect).await,
+        Some(Command::Preview { flow, id, limit, json }) => {
+            preview::preview(path, &flow, id.as_deref(), limit, json).await
         }
-        (Some(Command::Check { connect }), ..) => check::check(&path, connect).await,
-        (Some(Command::Preview { flow, id, limit, json }), ..) => {
-            preview::preview(&path, &flow, id.as_deref(), limit, json).await
-        }
-        (Some(Command::Status { json, check }), ..) => status::status(&path, json, check).await,
-        (Some(Command::Failures(failures)), ..) => failures.run(&path).await,
-        (Some(Command::Schema), ..) => output::print_json(&config::schema()),
-        (Some(Command::Completions { shell }), ..) => {
+        Some(Command::Init(init)) => init.run().await,
+        Some(Command::Status { json, check }) => status::status(path, json, check).await,
+        Some(Command::Failures(failures)) => failures.look(path).await,
+        Some(Command::Tail { flow, lines }) => tail::tail(path, flow.as_deref(), lines).await,
+        Some(Command::Schema) => output::print_json(&config::schema()),
+        Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "selorax-sync", &mut std::io::stdout());
             Ok(DONE)
         }
-        (Some(Command::Demo(demo)), ..) => demo.run().await,
-        (Some(Command::Sandbox(args)), ..) => args.run().await,
-    };
-    result.unwrap_or_else(|error| tell(&error))
+        Some(Command::Demo(demo)) => demo.run().await,
+        Some(Command::Sandbox(args)) => args.run().await,
+        // Jobs, and the daemon.
+        Some(Command::Run | Command::Replay { .. }) | None => Ok(DONE),
+    }
 }
 
-/// Every error leaves the program here, once.
-fn tell(error: &anyhow::Error) -> u8 {
-    if let Some(broken) = error.downcast_ref::<config::Broken>() {
-        eprintln!("{broken}");
-        return MISUSED;
+fn tell(result: anyhow::Result<u8>) -> u8 {
+    let told = work::told(result);
+    if let Some(error) = told.error {
+        eprintln!("{error}");
     }
-    if let Some(Usage(message)) = error.downcast_ref::<Usage>() {
-        eprintln!("error: {message}");
-        return MISUSED;
-    }
-    eprintln!("error: {error:#}");
-    FAILED
+    told.code
 }
 
-/// The person asked for something that there is not.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
-/// Waits for SIGTERM or SIGINT. One-shot runs may end between any two steps.
+/// Waits for SIGTERM or SIGINT. A command may end between any two steps.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
@@ -223,22 +254,34 @@ async fn stop_signal() {
     }
 }
 
-fn start_log(common: &Common) {
-    let level = match (common.quiet, common.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "selorax_sync=info,connectors=info,warn",
-        (false, _) => "selorax_sync=debug,connectors=debug,info",
+/// Log lines go to stderr. The daemon's are written by a thread of their own, so that a reader who stands still
+/// holds up the log and nothing else; what is too much for it then is dropped. The guard writes out the rest.
+fn start_log(common: &Common, is_daemon: bool) -> Option<tracing_appender::non_blocking::WorkerGuard> {
+    let level = match (common.quiet, common.verbose, is_daemon) {
+        (true, ..) => "error",
+        (false, 0, false) => "warn",
+        (false, 0, true) | (false, 1, _) => "selorax_sync=info,connectors=info,warn",
+        (false, ..) => "selorax_sync=debug,connectors=debug,info",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
     // A second start in one process, as tests do, keeps the first one's settings.
+    if !is_daemon {
+        let builder = builder.with_writer(std::io::stderr);
+        let started = match common.log_format {
+            LogFormat::Text => builder.with_target(false).try_init(),
+            LogFormat::Json => builder.json().try_init(),
+        };
+        drop(started);
+        return None;
+    }
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let builder = builder.with_writer(writer);
     let started = match common.log_format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     drop(started);
+    Some(guard)
 }

@@ -7,8 +7,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::DONE;
-use crate::engine::{Flow, Ledger};
-use crate::store::{Coverage, Queue};
 
 /// Writes a line to stdout; a reader that has gone away does not matter to what was done.
 pub(super) fn write_line(line: std::fmt::Arguments<'_>) {
@@ -19,86 +17,6 @@ pub(super) fn write_line(line: std::fmt::Arguments<'_>) {
 pub(super) fn print_json(value: &serde_json::Value) -> anyhow::Result<u8> {
     outln!("{}", serde_json::to_string_pretty(value)?);
     Ok(DONE)
-}
-
-/// What one run did for one flow.
-pub(super) fn summary(flow: &Flow, ledger: &Ledger, queue: &Queue, requests: u64, dry: bool) {
-    outln!("{}: {} to {}", flow.name, flow.feed, flow.target);
-    if ledger.covered.records > 0 {
-        outln!("  history  {}", told(&ledger.covered));
-    }
-    outln!("  changes  {}", told(&ledger.changed));
-    outln!("  requests {}", grouped(requests));
-    let verb = if dry { "would send" } else { "sent" };
-    outln!(
-        "  {verb:<8} {} ({}) in {}",
-        counted(ledger.sent, "record"),
-        counted(ledger.rows, "row"),
-        counted(ledger.files, "file")
-    );
-    if ledger.known > 0 {
-        outln!(
-            "  known    {} records were already in files there",
-            grouped(ledger.known)
-        );
-    }
-    if ledger.flagged > 0 {
-        outln!(
-            "  flagged  {} times something to look at: selorax-sync status",
-            grouped(ledger.flagged)
-        );
-    }
-    if ledger.unproven > 0 {
-        outln!(
-            "  unproven {} parts of the history do not add up to the store's count; run it again, and see selorax-sync status",
-            grouped(ledger.unproven)
-        );
-    }
-    if ledger.gone > 0 {
-        outln!(
-            "  gone     {} records were listed and then not there",
-            grouped(ledger.gone)
-        );
-    }
-    outln!(
-        "  left     {} to read, {} queued, {} failed{}",
-        grouped(queue.to_read),
-        grouped(queue.queued),
-        grouped(queue.failed),
-        if queue.failed > 0 {
-            ": selorax-sync failures list"
-        } else {
-            ""
-        }
-    );
-}
-
-/// Distinct records, the sum of their totals, and a fingerprint of their ids that does not depend on order.
-fn told(covered: &Coverage) -> String {
-    format!(
-        "{} records, total {}, ids {:016x}",
-        grouped(covered.records),
-        covered.control,
-        covered.ids
-    )
-}
-
-/// `1 file`, `2,000 files`.
-fn counted(number: u64, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(number))
-}
-
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut told = String::with_capacity(digits.len() + digits.len() / 3);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            told.push(',');
-        }
-        told.push(digit);
-    }
-    told
 }
 
 /// This machine's time, to tell how long ago something was.

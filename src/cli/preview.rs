@@ -6,25 +6,26 @@ use std::sync::Arc;
 
 use contract::{Connector, Cursor, Key, Record, Row, Use, Value};
 
-use super::{DONE, FAILED, setup};
+use super::{DONE, FAILED};
 use crate::config::Mode;
 use crate::engine::Flow;
+use crate::work;
 
 /// Columns of the two sides.
 const WIDTH: usize = 58;
 
 pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u64, json: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
+    let config = work::load(path, Mode::Full)?;
     let names = [name.to_owned()];
-    let chosen = setup::choose(&config, &names)?;
+    let chosen = work::choose(&config, &names)?;
     let Some(chosen) = chosen.first() else {
         return Ok(FAILED);
     };
     let mut connectors: BTreeMap<String, Arc<dyn Connector>> = BTreeMap::new();
     for end in [&chosen.from.connector, &chosen.to.connector] {
-        connectors.insert(end.clone(), setup::visit(&config, end).await?);
+        connectors.insert(end.clone(), work::visit(&config, end).await?);
     }
-    let flow = setup::bind(chosen, &connectors)?;
+    let flow = work::bind(chosen, &connectors)?;
     let mut code = DONE;
     for row in rows(&flow, id, limit).await? {
         let key = row.key.clone();

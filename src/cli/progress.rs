@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use contract::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::grouped;
 use crate::engine::Voice;
+use crate::work::grouped;
 
 /// Plain lines come no more often than this.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -80,6 +80,10 @@ impl Voice for Console {
         } else {
             self.bar.println(line)
         }
+    }
+
+    fn out(&self, line: &str) {
+        self.bar.suspend(|| outln!("{line}"));
     }
 
     fn would_send(&self, flow: &str, file: &str, row: &str) {

@@ -1,116 +1,91 @@
-//! `--once` and `--backfill`.
+//! Jobs from the command line: by the daemon that runs over the same state file, or else in this process.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use contract::RealClock;
+use tokio_util::sync::CancellationToken;
 
 use super::progress::Console;
-use super::setup::{self, Manner};
-use super::{DONE, FAILED, UNFINISHED, Usage, output};
-use crate::config::Mode;
-use crate::engine::{Engine, Ledger, Range};
-use crate::store::Queue;
+use crate::config::{Config, Mode};
+use crate::daemon::{self, Start};
+use crate::engine::Voice;
+use crate::store::Store;
+use crate::work::{Job, Parts, Told, discard, load, perform, told};
 
-pub(super) async fn once(path: &Path, flows: &[String], wait: Duration, dry: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
-    let console = Arc::new(Console::new(false));
-    let manner = Manner {
-        dry,
-        wait,
-        endless: false,
-        voice: console.clone(),
-    };
-    let mut engine = setup::engine(&config, flows, manner).await?;
-    let done = engine.once().await;
-    end(engine, &console, done).await
-}
-
-pub(super) async fn backfill(
-    path: &Path,
-    flows: &[String],
-    since: Option<&str>,
-    until: Option<&str>,
-    dry: bool,
-) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Full)?;
-    let range = Range {
-        since: since
-            .map(|text| moment(text, &config.timezone, Edge::Start))
-            .transpose()?,
-        until: until
-            .map(|text| moment(text, &config.timezone, Edge::End))
-            .transpose()?,
-    };
-    if let (Some(since), Some(until)) = (range.since, range.until)
-        && since > until
-    {
-        return Err(Usage("--since lies behind --until".to_owned()).into());
-    }
-    let console = Arc::new(Console::new(true));
-    let manner = Manner {
-        dry,
-        wait: Duration::ZERO,
-        endless: true,
-        voice: console.clone(),
-    };
-    let mut engine = setup::engine(&config, flows, manner).await?;
-    let done = engine.backfill(range).await;
-    end(engine, &console, done).await
-}
-
-/// Tells what the run did and works out its exit code.
-pub(super) async fn end(engine: Engine, console: &Console, done: anyhow::Result<()>) -> anyhow::Result<u8> {
+pub(super) async fn job(path: &Path, job: &Job) -> u8 {
+    let console = Arc::new(Console::new(job.is_walk()));
+    let done = by_daemon_or_here(path, job, &console).await;
     console.close();
-    let mut unfinished = false;
-    let mut troubled = false;
-    for flow in engine.flows.clone() {
-        let ledger = engine.ledger.get(&flow.name).cloned().unwrap_or_default();
-        let is_well = done.is_ok() && ledger.errors().next().is_none();
-        if is_well && !engine.dry {
-            engine.store.succeeded(&flow.name).await?;
-        }
-        let queue = engine.queue(&flow).await?;
-        output::summary(&flow, &ledger, &queue, engine.requests(&flow.feed), engine.dry);
-        unfinished |= queue != Queue::default() || ledger.unproven > 0;
-        troubled |= !is_well;
+    let told = done.unwrap_or_else(|error| told(Err(error)));
+    if let Some(error) = &told.error {
+        eprintln!("{error}");
     }
-    let errors: BTreeSet<&str> = engine.ledger.values().flat_map(Ledger::errors).collect();
-    for error in errors {
-        eprintln!("error: {error}");
+    told.code
+}
+
+async fn by_daemon_or_here(path: &Path, job: &Job, console: &Arc<Console>) -> anyhow::Result<Told> {
+    // The daemon has the secrets; who asks it needs only to know where its state file is.
+    if let Ok(outline) = load(path, Mode::Offline)
+        && let Some(told) = daemon::ask(&outline.state_path, job, console.as_ref()).await?
+    {
+        return Ok(told);
     }
-    let code = match (troubled, unfinished) {
-        (true, _) => FAILED,
-        (false, true) => UNFINISHED,
-        (false, false) => DONE,
+    let mode = match job {
+        Job::Discard { .. } => Mode::Offline,
+        _ => Mode::Full,
     };
-    done?;
-    engine.finish().await?;
+    here(Arc::new(load(path, mode)?), job, console.clone())
+        .await
+        .map(|code| told(Ok(code)))
+}
+
+/// In this process, which then owns the state file.
+pub(super) async fn here(config: Arc<Config>, job: &Job, console: Arc<Console>) -> anyhow::Result<u8> {
+    let voice: Arc<dyn Voice> = console;
+    if let Job::Discard { id } = job {
+        let store = Arc::new(Store::open(&config.state_path, Arc::new(RealClock::default())).await?);
+        let code = discard(store.clone(), *id, voice).await?;
+        if let Some(store) = Arc::into_inner(store) {
+            store.close().await?;
+        }
+        return Ok(code);
+    }
+    let (names, patience) = (job.flows(), job.patience());
+    let parts = if job.is_dry() {
+        Parts::open_dry(config, &names, patience).await?
+    } else {
+        Parts::open(config, &names, Arc::new(RealClock::default()), patience).await?
+    };
+    let parts = Arc::new(parts);
+    let code = perform(parts.clone(), job.clone(), voice, CancellationToken::new()).await?;
+    if let Some(parts) = Arc::into_inner(parts) {
+        parts.close().await?;
+    }
     Ok(code)
 }
 
-enum Edge {
-    Start,
-    End,
-}
-
-/// A time with its offset, or a date in the store's time zone: its first or its last second.
-fn moment(text: &str, zone: &TimeZone, edge: Edge) -> anyhow::Result<Timestamp> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
+/// The daemon, until SIGTERM or SIGINT. SIGHUP reads the config again.
+pub(super) async fn daemon(path: &Path) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let reload = Arc::new(tokio::sync::Notify::new());
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hup = signal(SignalKind::hangup())?;
+    let path = path.to_owned();
+    let running = daemon::run(Start {
+        load: Box::new(move || load(&path, Mode::Full)),
+        clock: Arc::new(RealClock::default()),
+        stop: stop.clone(),
+        reload: reload.clone(),
+    });
+    tokio::pin!(running);
+    loop {
+        tokio::select! {
+            done = &mut running => return done,
+            _ = term.recv() => stop.cancel(),
+            _ = int.recv() => stop.cancel(),
+            _ = hup.recv() => reload.notify_one(),
+        }
     }
-    let wrong = || {
-        Usage(format!(
-            "`{text}` is no date; write 2025-06-15, or 2025-06-15T10:30:00Z"
-        ))
-    };
-    let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
-    let start = date.to_zoned(zone.clone()).map_err(|_| wrong())?;
-    Ok(match edge {
-        Edge::Start => start.timestamp(),
-        Edge::End => start.end_of_day().map_err(|_| wrong())?.timestamp(),
-    })
 }

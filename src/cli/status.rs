@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
+use contract::Stamp;
 use serde_json::{Value as Json, json};
 
-use super::output::{grouped, local, span, utc};
-use super::{DONE, UNFINISHED, output, setup};
+use super::output::{local, span, utc};
+use super::{DONE, UNFINISHED, output};
 use crate::config::{Config, Flow, Mode};
+use crate::daemon;
 use crate::store::{FlowReport, Queue, Store};
+use crate::work::{grouped, load};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
-    let config = setup::load(path, Mode::Offline)?;
+    let config = load(path, Mode::Offline)?;
     let store = Store::look(&config.state_path).await?;
     let mut flows = Vec::new();
     for flow in &config.flows {
@@ -24,24 +27,37 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
         flows.push((flow, report, queue));
     }
     let connectors = conditions(&config, store.as_ref()).await?;
+    let running = daemon::is_up(&config.state_path).await;
+    let upkeep = upkeep(&config, store.as_ref()).await?;
     if as_json {
         let flows: Vec<Json> = flows
             .iter()
-            .map(|(flow, report, queue)| flow_json(flow, report, queue))
+            .map(|(flow, report, queue)| flow_json(&config, flow, report, queue))
             .collect();
         let connectors: Vec<Json> = connectors
             .iter()
             .map(|c| {
-                json!({"name": c.name, "circuit": c.circuit, "paused_until": c.paused_until, "rate_limit": c.rate_limit})
+                json!({
+                    "name": c.name,
+                    "circuit": c.circuit(),
+                    "open_since": c.open_since.map(utc),
+                    "paused_until": c.paused_until.map(utc),
+                    "rate_limit": c.rate_limit,
+                })
             })
             .collect();
         output::print_json(&json!({
             "version": env!("CARGO_PKG_VERSION"),
             "state": {"path": config.state_path, "exists": store.is_some()},
+            "daemon": {"running": running},
+            "upkeep": upkeep,
             "flows": flows,
             "connectors": connectors,
         }))?;
     } else {
+        if !running {
+            outln!("no daemon runs over {}", config.state_path.display());
+        }
         for (flow, report, queue) in &flows {
             show(&config, flow, report, queue);
             if let Some(store) = &store {
@@ -49,10 +65,7 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             }
         }
         for condition in &connectors {
-            let calls = match &condition.paused_until {
-                Some(until) => format!("paused until {until}, as it asked"),
-                None => "calls go through".to_owned(),
-            };
+            let calls = condition.told(&config);
             let rate = condition
                 .rate_limit
                 .as_ref()
@@ -69,27 +82,80 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
 
 struct Condition {
     name: String,
-    /// `closed`: calls go through. `paused`: the other side asked for a pause.
-    circuit: &'static str,
-    paused_until: Option<String>,
+    /// The other side fails again and again: one probe at a time goes out.
+    open_since: Option<Stamp>,
+    /// It asked for a pause.
+    paused_until: Option<Stamp>,
     rate_limit: Option<String>,
+}
+
+/// The next time of the flow's schedule.
+fn next_run(config: &Config, flow: &Flow) -> Option<Stamp> {
+    let now = jiff::Timestamp::from_millisecond(output::now()).ok()?;
+    let now = now.to_zoned(config.timezone.clone());
+    let next = flow.schedule.as_ref()?.cron.find_next_occurrence(&now, false).ok()?;
+    Some(next.timestamp().as_millisecond())
+}
+
+/// When each feed was last looked at more deeply, and swept.
+async fn upkeep(config: &Config, store: Option<&Store>) -> anyhow::Result<Json> {
+    let mut told = serde_json::Map::new();
+    let Some(store) = store else {
+        return Ok(Json::Object(told));
+    };
+    for flow in &config.flows {
+        let feed = flow.from.to_string();
+        let mut at = serde_json::Map::new();
+        for (name, shown) in [("deep_at", "last_deep_pass"), ("sweep_at", "last_sweep")] {
+            let stamp = store.memory(&feed, name).await?.and_then(|text| text.parse().ok());
+            at.insert(shown.to_owned(), stamp.map(utc).into());
+        }
+        told.insert(feed, Json::Object(at));
+    }
+    Ok(Json::Object(told))
+}
+
+impl Condition {
+    /// `open` before `paused`: what fails is worse news than what waits.
+    fn circuit(&self) -> &'static str {
+        match (self.open_since, self.paused_until) {
+            (Some(_), _) => "open",
+            (None, Some(_)) => "paused",
+            (None, None) => "closed",
+        }
+    }
+
+    fn told(&self, config: &Config) -> String {
+        let stamp = |stamp| local(stamp, &config.timezone);
+        let open = self.open_since.map(|since| {
+            let since = stamp(since);
+            format!("no calls since {since}, because they fail; it is tried now and then")
+        });
+        let paused = self
+            .paused_until
+            .map(|until| format!("paused until {}, as it asked", stamp(until)));
+        let told: Vec<String> = open.into_iter().chain(paused).collect();
+        match told.is_empty() {
+            true => "calls go through".to_owned(),
+            false => told.join("; "),
+        }
+    }
 }
 
 async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Vec<Condition>> {
     let mut conditions = Vec::new();
     for (name, settings) in &config.connectors {
-        let until = match store {
-            Some(store) => store
-                .memory(name, "paused_until")
-                .await?
-                .and_then(|text| text.parse::<i64>().ok()),
-            None => None,
+        let memory = async |what: &str| match store {
+            Some(store) => store.memory(name, what).await,
+            None => Ok(None),
         };
-        let until = until.filter(|until| *until > output::now());
+        let paused_until = memory("paused_until").await?.and_then(|text| text.parse().ok());
+        let circuit = memory("circuit").await?;
+        let open_since = circuit.as_deref().and_then(|text| text.strip_prefix("open since "));
         conditions.push(Condition {
             name: name.clone(),
-            circuit: if until.is_some() { "paused" } else { "closed" },
-            paused_until: until.map(utc),
+            open_since: open_since.and_then(|stamp| stamp.parse().ok()),
+            paused_until: paused_until.filter(|until| *until > output::now()),
             rate_limit: settings
                 .rate_limit()
                 .map(|rate| format!("{} in {} s", rate.calls, rate.per.as_secs())),
@@ -98,7 +164,7 @@ async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Ve
     Ok(conditions)
 }
 
-fn flow_json(flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
+fn flow_json(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
     json!({
         "name": flow.name,
         "from": flow.from.to_string(),
@@ -114,6 +180,9 @@ fn flow_json(flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {
         "flagged": report.flagged,
         "files": report.files,
         "backfills_under_way": report.backfills_under_way,
+        "deleted_at_source": report.deleted,
+        "schedule": flow.schedule.as_ref().map(|schedule| &schedule.text),
+        "next_run": next_run(config, flow).map(utc),
     })
 }
 
@@ -134,6 +203,22 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
         grouped(queue.failed)
     );
     outln!("  delivered     {} files", grouped(report.files));
+    if report.deleted > 0 {
+        outln!(
+            "  deleted       {} records are no longer at the source",
+            grouped(report.deleted)
+        );
+    }
+    match (&flow.schedule, next_run(config, flow)) {
+        (Some(schedule), Some(at)) => {
+            outln!(
+                "  schedule      {}, next {}",
+                schedule.text,
+                local(at, &config.timezone)
+            );
+        }
+        _ => outln!("  schedule      only when it is asked for"),
+    }
     for run in &report.backfills_under_way {
         outln!("  under way     {run}");
     }

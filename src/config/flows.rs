@@ -108,9 +108,14 @@ fn flow(
     let schedule = reader
         .field(
             "schedule",
-            "cron: minute hour day month weekday, in the store's time zone; @hourly and the like",
+            "cron: minute hour day month weekday, in the store's time zone; @hourly and the like; manual: only when asked",
         )
-        .parsed(text_schema(), |text| cron(text, timezone));
+        .default("*/10 * * * *")
+        .parsed(text_schema(), |text| match text {
+            "manual" => Ok(None),
+            cron => self::cron(cron, timezone).map(Some),
+        })
+        .flatten();
     let triggers = triggers(reader, from.as_ref());
     let initial = reader
         .field(

@@ -80,6 +80,11 @@ pub fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Where systemd wants to be told how the service goes (sd_notify(3)).
+pub fn notify_socket() -> Option<std::ffi::OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())
+}
+
 /// Reads and checks a config file.
 pub fn load(path: &Path, mode: Mode, env: Env<'_>) -> Result<Config, Broken> {
     load_with(path, mode, env, connectors::ALL)

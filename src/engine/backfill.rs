@@ -40,6 +40,8 @@ impl Engine {
             if self.is_feed_stopped(&flow.feed) {
                 continue;
             }
+            let lane = self.lanes.of(&flow.feed);
+            let _walk = lane.walk().await;
             if let Err(error) = self.backfill_flow(&flow, range).await {
                 self.trouble(&flow.feed, error).await?;
             }
@@ -48,6 +50,7 @@ impl Engine {
     }
 
     async fn backfill_flow(&mut self, flow: &Flow, range: Range) -> anyhow::Result<()> {
+        self.enter(&flow.feed).await?;
         self.mark_start(flow, range).await?;
         self.walk(std::slice::from_ref(flow), &range.run(), range, View::Asked)
             .await?;
@@ -84,7 +87,9 @@ impl Engine {
                 let Err(error) = self.walk_once(flow, run, range, view).await else {
                     break;
                 };
-                fruitless = if self.ledger(&flow.name).covered.records > before {
+                // While the system as a whole is away, nothing can be said against this walk.
+                let is_down = passes(&error) && flow.source.ping().await.is_err();
+                fruitless = if is_down || self.ledger(&flow.name).covered.records > before {
                     0
                 } else {
                     fruitless + 1
@@ -93,13 +98,15 @@ impl Engine {
                     return Err(error);
                 }
                 tracing::warn!("{error:#}; the walk goes on from its last finished window");
-                self.clock.sleep(Duration::from_secs(1 << fruitless.min(6))).await;
+                self.leave();
+                self.pause(Duration::from_secs(1 << fruitless.min(6))).await?;
             }
         }
         Ok(())
     }
 
     async fn walk_once(&mut self, flow: &Flow, run: &str, range: Range, view: View) -> anyhow::Result<()> {
+        self.enter(&flow.feed).await?;
         let watermark = flow.source.now().await?;
         let known = self.store.backfill(&flow.name, run, &watermark).await?;
         if known.position.is_some() {
@@ -114,6 +121,7 @@ impl Engine {
         let mut requests = self.requests(&flow.feed);
         let mut last = known.position;
         loop {
+            self.give_way(&flow.feed).await?;
             let step = walk.step().await?;
             self.voice.progress(&flow.name, "history", step.progress);
             let mut keep = self
@@ -135,6 +143,10 @@ impl Engine {
                 let position = last.clone().unwrap_or(contract::Cursor(String::new()));
                 keep.cursors
                     .push(Engine::walked(flow, run, position, covered, step.done));
+                if step.done && range.is_all() {
+                    // All of it was walked, so no other walk over all of it is still to be done.
+                    keep.walked.push(flow.name.clone());
+                }
                 if step.done {
                     keep.cursors
                         .extend(self.handed_over(flow, range, known.watermark.clone()).await?);

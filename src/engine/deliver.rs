@@ -4,17 +4,26 @@
 
 use std::time::Duration;
 
-use contract::{Item, Value};
+use contract::{Item, Place, Value};
 use jiff::Timestamp;
 
 use super::{Engine, Flow, passes};
 use crate::store::{Batch, BatchState, NewBatch, Ready};
 
+#[derive(Clone, Copy)]
+enum Act<'a> {
+    Stage(&'a [u8]),
+    Publish,
+}
+
 impl Engine {
     /// Delivers what is ready, for each flow. `close`: also what does not fill a file yet. A target in
     /// trouble stops its own flow only.
-    pub(super) async fn deliver_all(&mut self, close: bool) -> anyhow::Result<()> {
+    pub async fn deliver_all(&mut self, close: bool) -> anyhow::Result<()> {
         for flow in self.flows.clone() {
+            if let Err(error) = self.finish_open(&flow).await {
+                self.stop_target(&flow, error).await?;
+            }
             while !self.is_target_down(&flow.name) {
                 match self.deliver(&flow, close).await {
                     Ok(true) => {}
@@ -28,6 +37,9 @@ impl Engine {
 
     /// One batch. `false`: nothing to do.
     async fn deliver(&mut self, flow: &Flow, close: bool) -> anyhow::Result<bool> {
+        self.check_stop()?;
+        let lane = self.lanes.of(&flow.target);
+        let _turn = lane.turn().await;
         let (count, oldest) = self.store.ready_count(&flow.name).await?;
         let most = flow.files.max_records();
         let full = count >= most as u64;
@@ -120,12 +132,11 @@ impl Engine {
         let (content, records, rows) = self.store.content(batch.id).await?;
         let place = flow.files.place();
         if batch.state == BatchState::Frozen {
-            self.patiently(&batch.name, async || Ok(place.stage(&batch.name, &content).await?))
+            self.patiently(place.as_ref(), &batch.name, Act::Stage(&content))
                 .await?;
             self.store.staged(batch.id).await?;
         }
-        self.patiently(&batch.name, async || Ok(place.publish(&batch.name).await.map(drop)?))
-            .await?;
+        self.patiently(place.as_ref(), &batch.name, Act::Publish).await?;
         self.store.published(batch.id).await?;
         let ledger = self.ledger(&flow.name);
         ledger.files += 1;
@@ -135,20 +146,25 @@ impl Engine {
     }
 
     /// Repeats what fails in a way that passes, for as long as this run waits.
-    async fn patiently(&self, file: &str, act: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    async fn patiently(&self, place: &dyn Place, file: &str, act: Act<'_>) -> anyhow::Result<()> {
         let started = self.clock.monotonic();
         let mut pause = Duration::from_secs(1);
-        while let Err(error) = act().await {
+        loop {
+            let done = match act {
+                Act::Stage(content) => place.stage(file, content).await,
+                Act::Publish => place.publish(file).await.map(drop),
+            };
+            let Err(error) = done else { return Ok(()) };
+            let error = anyhow::Error::from(error);
             let waited = self.clock.monotonic().saturating_sub(started);
             let patient = self.patience.endless || waited + pause <= self.patience.wait;
             if !passes(&error) || !patient {
                 return Err(error);
             }
             tracing::warn!(file, "{error:#}; trying again in {} s", pause.as_secs());
-            self.clock.sleep(pause).await;
+            self.pause(pause).await?;
             pause = (pause * 2).min(Duration::from_secs(60));
         }
-        Ok(())
     }
 
     /// In a dry run on a scratch state: prints the rows and counts them as sent.
@@ -163,6 +179,15 @@ impl Engine {
         }
         self.ledger(&flow.name).files += 1;
         self.store.published(batch.id).await
+    }
+
+    async fn finish_open(&mut self, flow: &Flow) -> anyhow::Result<()> {
+        if self.dry || self.store.open_batches(&flow.target).await?.is_empty() {
+            return Ok(());
+        }
+        let lane = self.lanes.of(&flow.target);
+        let _turn = lane.turn().await;
+        self.finish_batches(flow).await
     }
 
     /// Finishes the batches that an earlier run left in the middle.

@@ -13,7 +13,7 @@ use super::{Engine, Flow};
 use crate::store::Ready;
 
 impl Engine {
-    pub(super) async fn meet_targets(&mut self) -> anyhow::Result<()> {
+    pub async fn meet_targets(&mut self) -> anyhow::Result<()> {
         for flow in self.flows.clone() {
             if let Err(error) = self.meet(&flow).await {
                 self.stop_target(&flow, error).await?;
@@ -23,6 +23,8 @@ impl Engine {
     }
 
     async fn meet(&mut self, flow: &Flow) -> anyhow::Result<()> {
+        let lane = self.lanes.of(&flow.target);
+        let _turn = lane.turn().await;
         if !self.store.found_rows(&flow.target).await?.is_empty() {
             self.ahead.insert(flow.target.clone());
         }

@@ -4,8 +4,10 @@
 mod backfill;
 mod deliver;
 mod found;
+mod lanes;
 mod pull;
 mod read;
+mod sweep;
 mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Clock, Connector, Fault, FileTarget, Progress, Source, Target};
+use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
 
 use crate::mapping::Mapping;
 use crate::store::{Coverage, Queue, Store};
 
 pub use backfill::Range;
+pub use lanes::{Job, Lane, Lanes};
+pub use sweep::SweepReport;
 
 /// A flow with everything it needs to run.
 #[derive(Clone)]
@@ -47,6 +53,8 @@ pub trait Voice: Send + Sync {
     fn progress(&self, flow: &str, what: &str, progress: Progress);
     /// One line that stays.
     fn say(&self, line: &str);
+    /// One line of the result.
+    fn out(&self, line: &str);
     /// In a dry run: what would be sent.
     fn would_send(&self, flow: &str, file: &str, row: &str);
 }
@@ -70,7 +78,17 @@ pub struct Engine {
     pub starts: BTreeMap<String, contract::Stamp>,
     /// What this run covered and sent, by flow.
     pub ledger: BTreeMap<String, Ledger>,
+    pub lanes: Arc<Lanes>,
+    /// The feed whose turn this run has.
+    pub turn: Option<(String, OwnedMutexGuard<()>)>,
+    /// Cancelled when the run is to end between two steps.
+    pub stop: CancellationToken,
 }
+
+/// The run was told to stop, and did so between two steps.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("stopped; nothing is lost, and the same command goes on from here")]
+pub struct Stopped;
 
 /// How a run treats trouble that passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +97,8 @@ pub struct Patience {
     pub wait: Duration,
     /// Keep on until nothing is left but what is parked.
     pub endless: bool,
+    /// Somebody else does the walks that this run finds to be necessary.
+    pub leaves_walks: bool,
 }
 
 /// What a run did for a flow.
@@ -112,11 +132,17 @@ impl Engine {
     pub async fn once(&mut self) -> anyhow::Result<()> {
         self.begin().await?;
         for feed in self.feeds() {
-            if let Err(error) = self.pass(&feed).await {
+            if let Err(error) = self.catch_up_and_pass(&feed).await {
                 self.trouble(&feed, error).await?;
             }
         }
         self.drain().await
+    }
+
+    async fn catch_up_and_pass(&mut self, feed: &str) -> anyhow::Result<()> {
+        self.start_flows(feed).await?;
+        self.finish_walks(feed).await?;
+        self.pass(feed).await
     }
 
     /// Everything that is due, without looking for more.
@@ -126,7 +152,7 @@ impl Engine {
     }
 
     /// What every run does first: settle what an earlier one left in the middle.
-    pub(crate) async fn begin(&mut self) -> anyhow::Result<()> {
+    pub async fn begin(&mut self) -> anyhow::Result<()> {
         self.store.forget_waits().await?;
         self.store.trim_journal().await?;
         self.learn_starts().await?;
@@ -153,6 +179,7 @@ impl Engine {
                     self.trouble(&feed, error).await?;
                 }
             }
+            self.leave();
             self.deliver_all(true).await?;
             let Some(wait) = self.next_wait().await? else {
                 return Ok(());
@@ -161,8 +188,39 @@ impl Engine {
             if !self.patience.endless && waited + wait > self.patience.wait {
                 return Ok(());
             }
-            self.clock.sleep(wait.max(Duration::from_millis(20))).await;
+            self.pause(wait.max(Duration::from_millis(20))).await?;
         }
+    }
+
+    fn check_stop(&self) -> Result<(), Stopped> {
+        if self.stop.is_cancelled() { Err(Stopped) } else { Ok(()) }
+    }
+
+    pub(crate) async fn pause(&self, time: Duration) -> Result<(), Stopped> {
+        tokio::select! {
+            () = self.clock.sleep(time) => Ok(()),
+            () = self.stop.cancelled() => Err(Stopped),
+        }
+    }
+
+    /// Waits for the turn at a feed, and keeps it until `leave`.
+    pub(crate) async fn enter(&mut self, feed: &str) -> Result<(), Stopped> {
+        if self.turn.as_ref().is_none_or(|(own, _)| own != feed) {
+            self.turn = None;
+            let turn = self.lanes.of(feed).turn().await;
+            self.turn = Some((feed.to_owned(), turn));
+        }
+        self.check_stop()
+    }
+
+    pub fn leave(&mut self) {
+        self.turn = None;
+    }
+
+    /// Lets whoever waits for the feed have a turn first.
+    pub(crate) async fn give_way(&mut self, feed: &str) -> Result<(), Stopped> {
+        self.leave();
+        self.enter(feed).await
     }
 
     /// How long until something becomes due; `None` when nothing will.
@@ -182,7 +240,8 @@ impl Engine {
 
     /// The source is in trouble: nothing more is read for the flows of this feed. What they have queued is
     /// delivered all the same. Errors of the state file end the run for all, at once.
-    async fn trouble(&mut self, feed: &str, error: anyhow::Error) -> anyhow::Result<()> {
+    pub async fn trouble(&mut self, feed: &str, error: anyhow::Error) -> anyhow::Result<()> {
+        self.leave();
         let told = error.downcast::<contract::Error>()?.to_string();
         for flow in self.of_feed(feed) {
             self.store.failed(&flow.name, &told).await?;
@@ -236,7 +295,7 @@ impl Engine {
         self.starts.get(&flow.name).copied()
     }
 
-    pub(crate) fn feeds(&self) -> Vec<String> {
+    pub fn feeds(&self) -> Vec<String> {
         let mut feeds: Vec<String> = self.flows.iter().map(|flow| flow.feed.clone()).collect();
         feeds.sort();
         feeds.dedup();
@@ -255,23 +314,24 @@ impl Engine {
         self.store.queue(&flow.name, &flow.feed).await
     }
 
-    pub(crate) fn requests(&self, feed: &str) -> u64 {
+    pub fn requests(&self, feed: &str) -> u64 {
         let connector = feed.split('.').next().unwrap_or(feed);
         self.connectors
             .get(connector)
             .map_or(0, |connector| connector.requests())
     }
 
-    /// Ends a run: leaves word for the next process, and puts the state file in order.
-    pub async fn finish(self) -> anyhow::Result<()> {
-        for connector in self.connectors.values() {
-            connector.rest().await;
+    /// When the oldest version that waits for its file to fill has waited long enough; `None`: none waits.
+    pub async fn next_delivery(&self) -> anyhow::Result<Option<contract::Stamp>> {
+        let mut next: Option<i64> = None;
+        for flow in &self.flows {
+            let (_, oldest) = self.store.ready_count(&flow.name).await?;
+            let wait = i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX);
+            if let Some(at) = oldest.map(|oldest| oldest.saturating_add(wait)) {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
         }
-        // The connectors hold the store only weakly.
-        match Arc::into_inner(self.store) {
-            Some(store) => store.close().await,
-            None => Ok(()),
-        }
+        Ok(next)
     }
 }
 

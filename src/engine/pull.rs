@@ -12,45 +12,78 @@ pub(super) const INITIAL: &str = "initial";
 const CATCH_UP: &str = "catch-up";
 
 impl Engine {
-    /// One incremental pass of a feed. Flows that never ran begin with their history, or with now.
-    pub(super) async fn pass(&mut self, feed: &str) -> anyhow::Result<()> {
-        let mut live: Vec<(Flow, Cursor)> = Vec::new();
+    /// Gives every flow of a feed that never ran its first watermark. One that begins with its history has
+    /// that walk before it; what changes meanwhile is behind the watermark already.
+    pub async fn start_flows(&mut self, feed: &str) -> anyhow::Result<()> {
+        self.enter(feed).await?;
+        self.learn_starts().await?;
         for flow in self.of_feed(feed) {
-            if self.store.is_under_way(&flow.name, CATCH_UP).await? {
-                self.walk(std::slice::from_ref(&flow), CATCH_UP, Range::default(), View::Late)
-                    .await?;
+            if self.store.watermark(&flow.name).await?.is_some() {
+                continue;
             }
-            let watermark = match self.store.watermark(&flow.name).await? {
-                Some(watermark) => watermark,
-                None => self.first_pass(&flow).await?,
-            };
-            live.push((flow, watermark));
+            if flow.only_new {
+                self.begin_now(&flow).await?;
+            } else {
+                // All history is what this flow begins with, whatever part of it was asked for before.
+                let now = flow.source.now().await?;
+                self.store.begin_history(&flow.name, INITIAL, &now).await?;
+                self.learn_starts().await?;
+            }
         }
-        let Some((first, _)) = live.first() else { return Ok(()) };
-        let source = first.source.clone();
-        let since = live
-            .iter()
-            .map(|(_, watermark)| watermark.clone())
-            .reduce(|a, b| source.earlier(a, b));
-        let Some(since) = since else { return Ok(()) };
-        let flows: Vec<Flow> = live.into_iter().map(|(flow, _)| flow).collect();
-        self.changes(feed, &flows, &since, View::News).await
+        self.leave();
+        Ok(())
     }
 
-    /// Gives a flow its first watermark.
-    async fn first_pass(&mut self, flow: &Flow) -> anyhow::Result<Cursor> {
-        let flows = std::slice::from_ref(flow);
-        if flow.only_new {
-            return self.begin_now(flow).await;
+    /// The flows of a feed that have a walk before them which no person asked for.
+    pub async fn walks_ahead(&self, feed: &str) -> anyhow::Result<bool> {
+        for flow in self.of_feed(feed) {
+            for run in [INITIAL, CATCH_UP] {
+                if self.store.is_under_way(&flow.name, run).await? {
+                    return Ok(true);
+                }
+            }
         }
-        // All history is what this flow begins with, whatever part of it was asked for before.
-        self.store.forget_start(&flow.name).await?;
-        self.learn_starts().await?;
-        self.walk(flows, INITIAL, Range::default(), View::Late).await?;
-        match self.store.watermark(&flow.name).await? {
-            Some(watermark) => Ok(watermark),
-            None => Ok(flow.source.now().await?),
+        Ok(false)
+    }
+
+    /// Walks what flows begin with, and what passes left because it was too much for them.
+    pub async fn finish_walks(&mut self, feed: &str) -> anyhow::Result<()> {
+        for flow in self.of_feed(feed) {
+            for run in [INITIAL, CATCH_UP] {
+                if self.store.is_under_way(&flow.name, run).await? {
+                    let flows = std::slice::from_ref(&flow);
+                    self.walk(flows, run, Range::default(), View::Late).await?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// The flows of a feed that have a watermark, with it.
+    pub(super) async fn begun(&self, feed: &str) -> anyhow::Result<Vec<(Flow, Cursor)>> {
+        let mut begun = Vec::new();
+        for flow in self.of_feed(feed) {
+            if let Some(watermark) = self.store.watermark(&flow.name).await? {
+                begun.push((flow, watermark));
+            }
+        }
+        Ok(begun)
+    }
+
+    /// One incremental pass of a feed, for every flow that was started.
+    pub async fn pass(&mut self, feed: &str) -> anyhow::Result<()> {
+        let live = self.begun(feed).await?;
+        let Some((first, _)) = live.first() else { return Ok(()) };
+        let source = first.source.clone();
+        let watermarks = live.iter().map(|(_, watermark)| watermark.clone());
+        let Some(since) = watermarks.reduce(|a, b| source.earlier(a, b)) else {
+            return Ok(());
+        };
+        let flows: Vec<Flow> = live.into_iter().map(|(flow, _)| flow).collect();
+        self.enter(feed).await?;
+        self.changes(feed, &flows, &since, View::News).await?;
+        self.leave();
+        Ok(())
     }
 
     /// Lets a flow begin with what comes. What changed lately is looked at and remembered, so that what is still
@@ -77,12 +110,17 @@ impl Engine {
         let mut pass = source.changes(since, view.purpose());
         let requests = self.requests(feed);
         loop {
+            match view {
+                View::News | View::Absorb => self.enter(feed).await?,
+                // What can wait gives way to what cannot.
+                View::Asked | View::Late => self.give_way(feed).await?,
+            }
             let step = pass.step().await?;
             self.voice.progress(&name, "changes", step.progress);
             let (done, too_deep) = (step.done, step.too_deep.clone());
             self.keep_changes(feed, flows, step, view, requests).await?;
             if let Some(watermark) = too_deep {
-                return self.catch_up(flows, &watermark).await;
+                return self.leave_to_walk(flows, &watermark, view).await;
             }
             if done {
                 return Ok(());
@@ -119,12 +157,21 @@ impl Engine {
         self.store.keep(&keep).await
     }
 
-    /// So much changed that walking all of history is the shorter way, and one that can be resumed.
-    async fn catch_up(&mut self, flows: &[Flow], watermark: &Cursor) -> anyhow::Result<()> {
+    /// So much changed that walking all of history is the shorter way, and one that can be resumed. Of what a
+    /// deep pass finds the sweep will find it.
+    async fn leave_to_walk(&mut self, flows: &[Flow], watermark: &Cursor, view: View) -> anyhow::Result<()> {
+        if view == View::Late {
+            return Ok(());
+        }
         self.voice
             .say("more than 10,000 records changed; walking the whole history instead");
         for flow in flows {
             self.store.backfill(&flow.name, CATCH_UP, watermark).await?;
+        }
+        if self.patience.leaves_walks {
+            return Ok(());
+        }
+        for flow in flows {
             self.walk(std::slice::from_ref(flow), CATCH_UP, Range::default(), View::Late)
                 .await?;
         }

@@ -2,9 +2,10 @@
 //! is known. A record that cannot be read is put off, then parked; the others do not wait for it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use contract::{Error, Fault, Hash, Key, Malformed, Part, Record, Row, Stamp, Value};
+use contract::{Error, Fault, Hash, Key, Malformed, Part, Record, Row, Source, Stamp, Value};
 use futures::StreamExt;
 
 use super::{Engine, Flow};
@@ -29,40 +30,36 @@ type Answer = (Waiting, Result<Option<Row>, Error>);
 impl Engine {
     /// Reads what is due until nothing is. An error is one of the source as a whole.
     pub(super) async fn read_due(&mut self, feed: &str) -> anyhow::Result<()> {
+        while self.read_some(feed).await? {}
+        Ok(())
+    }
+
+    /// Reads some of what is due. `false`: nothing was.
+    pub async fn read_some(&mut self, feed: &str) -> anyhow::Result<bool> {
+        self.give_way(feed).await?;
         let neighbours = self.neighbours.iter().filter(|flow| flow.feed == feed).cloned();
         let flows: Vec<Flow> = self.of_feed(feed).into_iter().chain(neighbours).collect();
         let Some(source) = flows.first().map(|flow| flow.source.clone()) else {
-            return Ok(());
+            return Ok(false);
         };
-        loop {
-            let due = self.store.due(feed, GROUP).await?;
-            if due.is_empty() {
-                return Ok(());
-            }
-            let refused = AtomicBool::new(false);
-            let readings = due.into_iter().map(|waiting| {
-                let (source, refused) = (&source, &refused);
-                async move {
-                    // Whoever was refused speaks for those that have not asked yet; they are still due.
-                    if refused.load(Ordering::Relaxed) {
-                        return None;
-                    }
-                    let answer = source.read(&waiting.key, waiting.urgency).await;
-                    if matches!(&answer, Err(error) if error.fault == Fault::Denied) {
-                        refused.store(true, Ordering::Relaxed);
-                    }
-                    Some((waiting, answer))
-                }
-            });
-            // All of the group before any is kept: a reading that stands still in the middle may hold a turn at
-            // the source or at the state file, which keeping an answer needs too.
-            let answers: Vec<Option<Answer>> = futures::stream::iter(readings)
-                .buffer_unordered(AT_ONCE)
-                .collect()
-                .await;
-            let answers = answers.into_iter().flatten().collect();
-            self.keep_answers(feed, &flows, answers).await?;
+        let due = self.store.due(feed, GROUP).await?;
+        if due.is_empty() {
+            return Ok(false);
         }
+        let refused = Arc::new(AtomicBool::new(false));
+        let mut readings = Vec::with_capacity(due.len());
+        for waiting in due {
+            readings.push(read_one(source.clone(), waiting, refused.clone()));
+        }
+        // All of the group before any is kept: a reading that stands still in the middle may hold a turn at
+        // the source or at the state file, which keeping an answer needs too.
+        let answers: Vec<Option<Answer>> = futures::stream::iter(readings)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let answers = answers.into_iter().flatten().collect();
+        self.keep_answers(feed, &flows, answers).await?;
+        Ok(true)
     }
 
     async fn keep_answers(&mut self, feed: &str, flows: &[Flow], answers: Vec<Answer>) -> anyhow::Result<()> {
@@ -262,6 +259,18 @@ impl Engine {
         });
         Ok(())
     }
+}
+
+async fn read_one(source: Arc<dyn Source>, waiting: Waiting, refused: Arc<AtomicBool>) -> Option<Answer> {
+    // Whoever was refused speaks for those that have not asked yet; they are still due.
+    if refused.load(Ordering::Relaxed) {
+        return None;
+    }
+    let answer = source.read(&waiting.key, waiting.urgency).await;
+    if matches!(&answer, Err(error) if error.fault == Fault::Denied) {
+        refused.store(true, Ordering::Relaxed);
+    }
+    Some((waiting, answer))
 }
 
 /// Asks the source how it is, once for a group of answers.

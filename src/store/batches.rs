@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
-use contract::{Hash, Stamp};
+use contract::{Hash, Key, Stamp};
 use sqlx::{Connection, Row, SqliteConnection};
 use std::sync::atomic::Ordering;
 
@@ -41,6 +41,17 @@ pub struct NewBatch<'a> {
     pub refused: &'a [(i64, String)],
     /// Outbox rows that a found file already holds, with the hashes of their rows.
     pub found: &'a [(i64, Vec<Hash>)],
+}
+
+/// A file that was delivered.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    pub number: i64,
+    pub at: Stamp,
+    pub flow: String,
+    pub name: String,
+    /// Of its records, in the order of its rows; none of a file from before keys were kept.
+    pub keys: Vec<Key>,
 }
 
 impl Store {
@@ -144,7 +155,7 @@ impl Store {
         let mut connection = self.writing().await?;
         let settled = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("UPDATE batches SET state = 'published', content = NULL, at = ? WHERE id = ?")
+            sqlx::query("UPDATE batches SET state = 'published', content = NULL, at = max(at, ?) WHERE id = ?")
                 .bind(self.now())
                 .bind(batch)
                 .execute(&mut *transaction)
@@ -156,6 +167,53 @@ impl Store {
             transaction.commit().await
         };
         settled.await.map_err(|error: sqlx::Error| self.explain(error.into()))
+    }
+
+    /// How far deliveries have come: the number of the latest, and 0 before the first.
+    pub async fn last_delivery(&self) -> anyhow::Result<i64> {
+        sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM batches WHERE state = 'published'")
+            .fetch_one(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))
+    }
+
+    /// The latest files that hold so many records together, oldest first.
+    pub async fn delivered_last(&self, flow: Option<&str>, records: u32) -> anyhow::Result<Vec<Delivered>> {
+        let rows = sqlx::query(
+            "SELECT id, at, flow, name, keys, records FROM batches WHERE state = 'published' AND flow = coalesce(?1, flow) \
+             ORDER BY id DESC LIMIT ?2",
+        )
+        .bind(flow)
+        .bind(records)
+        .fetch_all(&mut *self.locked().await)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        let mut count = 0;
+        let mut latest = Vec::new();
+        for row in rows {
+            if count >= i64::from(records) {
+                break;
+            }
+            count += row.get::<i64, _>(5);
+            latest.push(delivered(&row));
+        }
+        latest.reverse();
+        Ok(latest)
+    }
+
+    /// Files that were delivered after that one. A lower number that was published later is not told: numbers are
+    /// given and files published in one order at each target.
+    pub async fn delivered_since(&self, flow: Option<&str>, number: i64) -> anyhow::Result<Vec<Delivered>> {
+        let rows = sqlx::query(
+            "SELECT id, at, flow, name, keys FROM batches WHERE state = 'published' AND id > ?2 \
+             AND flow = coalesce(?1, flow) ORDER BY id LIMIT 100",
+        )
+        .bind(flow)
+        .bind(number)
+        .fetch_all(&mut *self.locked().await)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        Ok(rows.iter().map(delivered).collect())
     }
 
     /// The names of a target's batches.
@@ -227,6 +285,20 @@ impl Store {
     pub async fn start_epoch(&self) -> anyhow::Result<()> {
         let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
         self.put_memory("", "epoch", &epoch.to_string()).await
+    }
+}
+
+fn delivered(row: &sqlx::sqlite::SqliteRow) -> Delivered {
+    let keys: Option<String> = row.get(4);
+    let keys: Vec<String> = keys
+        .and_then(|keys| serde_json::from_str(&keys).ok())
+        .unwrap_or_default();
+    Delivered {
+        number: row.get(0),
+        at: row.get(1),
+        flow: row.get(2),
+        name: row.get(3),
+        keys: keys.into_iter().map(Key).collect(),
     }
 }
 

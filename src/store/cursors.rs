@@ -2,7 +2,7 @@
 
 use contract::{Cursor, Hash, Key, Stamp};
 use rust_decimal::Decimal;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{Settle, Store};
 
@@ -92,6 +92,42 @@ impl Store {
         Ok(())
     }
 
+    /// Begins a flow with a walk over its history: its watermark, which holds from now on, and the walk. A walk
+    /// that was begun before keeps the watermark it was begun with.
+    pub async fn begin_history(&self, flow: &str, run: &str, watermark: &Cursor) -> anyhow::Result<()> {
+        let mut connection = self.writing().await?;
+        let begun = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query("DELETE FROM cursors WHERE flow = ? AND run = 'start'")
+                .bind(flow)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query(
+                "INSERT INTO cursors (flow, run, watermark, started_at, changed_at) VALUES (?1, ?2, ?3, ?4, ?4) \
+                 ON CONFLICT DO UPDATE SET position = NULL, watermark = ?3, done = 0, records = 0, control = '0', \
+                 ids_hash = 0, requests = 0, started_at = ?4, changed_at = ?4 WHERE done = 1",
+            )
+            .bind(flow)
+            .bind(run)
+            .bind(&watermark.0)
+            .bind(self.now())
+            .execute(&mut *transaction)
+            .await?;
+            sqlx::query(
+                "INSERT INTO cursors (flow, run, position, started_at, changed_at) \
+                 SELECT flow, ?2, watermark, ?3, ?3 FROM cursors WHERE flow = ?1 AND run = ?4",
+            )
+            .bind(flow)
+            .bind(LIVE)
+            .bind(self.now())
+            .bind(run)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await
+        };
+        begun.await.map_err(|error: sqlx::Error| self.explain(error.into()))
+    }
+
     pub fn live(flow: &str, position: Cursor, covered: Coverage) -> Settle {
         Settle {
             flow: flow.to_owned(),
@@ -142,6 +178,30 @@ impl Store {
         Ok(count > 0)
     }
 
+    /// The latest time of the flow's schedule that was served; `None`: none was yet.
+    pub async fn served_slot(&self, flow: &str) -> anyhow::Result<Option<Stamp>> {
+        let slot: Option<Option<Stamp>> = sqlx::query_scalar("SELECT slot_at FROM flows WHERE flow = ?")
+            .bind(flow)
+            .fetch_optional(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(slot.flatten())
+    }
+
+    pub async fn serve_slot(&self, flow: &str, slot: Stamp) -> anyhow::Result<()> {
+        sqlx::query(
+            "INSERT INTO flows (flow, slot_at, run_at) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET slot_at = ?2, run_at = ?3",
+        )
+        .bind(flow)
+        .bind(slot)
+        .bind(self.now())
+        .execute(&mut *self.writing().await?)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
     pub async fn succeeded(&self, flow: &str) -> anyhow::Result<()> {
         self.flow_state(flow, Some(self.now()), None).await
     }
@@ -152,8 +212,7 @@ impl Store {
 
     async fn flow_state(&self, flow: &str, success: Option<Stamp>, error: Option<&str>) -> anyhow::Result<()> {
         sqlx::query(
-            "INSERT INTO flows (flow, last_success_at, last_error, last_error_at) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT DO UPDATE SET \
+            "INSERT INTO flows (flow, last_success_at, last_error, last_error_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET \
              last_success_at = coalesce(?2, last_success_at), last_error = ?3, last_error_at = ?4",
         )
         .bind(flow)
@@ -205,5 +264,14 @@ pub(super) async fn settle(connection: &mut SqliteConnection, settle: &Settle, a
     .bind(at)
     .execute(&mut *connection)
     .await?;
+    Ok(())
+}
+
+/// The walks that a flow has before it are done with.
+pub(super) async fn end_walks(connection: &mut SqliteConnection, flow: &str) -> sqlx::Result<()> {
+    sqlx::query("UPDATE cursors SET done = 1 WHERE flow = ? AND run IN ('initial', 'catch-up')")
+        .bind(flow)
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -7,6 +7,10 @@ use sqlx::Row;
 
 use super::Store;
 
+/// A record that waits in the inbox anyway is sent again as well.
+const AGAIN: &str = "ON CONFLICT (feed, key) DO UPDATE SET again = 1, urgency = 0, due_at = excluded.due_at, \
+     asked_by = excluded.asked_by, parked = NULL, attempts = 0, missing = 0";
+
 #[derive(Clone, Debug)]
 pub struct Waiting {
     pub feed: String,
@@ -111,6 +115,45 @@ impl Store {
             .await
             .map_err(|error| self.explain(error.into()))?;
         Ok(())
+    }
+
+    /// Queues a record to be read and sent again, even if nothing of it changed.
+    pub async fn ring_again(&self, feed: &str, flow: &str, key: &Key) -> anyhow::Result<()> {
+        let sql = format!(
+            "INSERT INTO inbox (feed, key, row_hash, asked_by, urgency, again, due_at, since, at) \
+             SELECT ?1, ?3, coalesce((SELECT row_hash FROM links WHERE flow = ?2 AND key = ?3), 0), ?2, 0, 1, ?4, ?4, ?4 \
+             WHERE true {AGAIN}"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(feed)
+            .bind(flow)
+            .bind(&key.0)
+            .bind(self.now())
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
+    /// The same for every record of a flow that was sent before and changed at its source since then. Answers
+    /// with how many.
+    pub async fn ring_all_again(&self, feed: &str, flow: &str, since: Stamp) -> anyhow::Result<u64> {
+        let sql = format!(
+            "INSERT INTO inbox (feed, key, row_hash, stamp, asked_by, urgency, again, due_at, since, at) \
+             SELECT ?1, whole.key, whole.row_hash, whole.stamp, ?2, 0, 1, ?4, ?4, ?4 FROM links whole \
+             WHERE whole.flow = ?2 AND whole.gone_at IS NULL AND whole.stamp >= ?3 AND instr(whole.key, ':') = 0 \
+             AND (whole.want_hash IS NOT NULL OR EXISTS (SELECT 1 FROM links part WHERE part.flow = ?2 \
+             AND part.key > whole.key || ':' AND part.key < whole.key || ';' AND part.want_hash IS NOT NULL)) {AGAIN}"
+        );
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(feed)
+            .bind(flow)
+            .bind(since)
+            .bind(self.now())
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(done.rows_affected())
     }
 
     /// Makes everything that waits out a back-off due now: a one-shot run does its own waiting.

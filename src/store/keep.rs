@@ -28,6 +28,8 @@ pub struct Keep {
     /// A sweep saw these, for all flows of `Swept::flows`.
     pub swept: Option<Swept>,
     pub cursors: Vec<Settle>,
+    /// Flows whose whole history was walked.
+    pub walked: Vec<String>,
 }
 
 /// What one page of a sweep saw.
@@ -155,6 +157,9 @@ impl Store {
             super::report::put_notes(&mut transaction, &keep.notes, at).await?;
             for settle in &keep.cursors {
                 super::cursors::settle(&mut transaction, settle, at).await?;
+            }
+            for flow in &keep.walked {
+                super::cursors::end_walks(&mut transaction, flow).await?;
             }
             transaction.commit().await
         };

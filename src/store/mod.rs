@@ -10,6 +10,7 @@ mod keep;
 mod outbox;
 mod report;
 mod sweeps;
+mod trouble;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use batches::{Batch, BatchState, NewBatch};
+pub use batches::{Batch, BatchState, Delivered, NewBatch};
 pub use cursors::{Backfill, Coverage};
 pub use failures::{Failure, Place};
 pub use inbox::Waiting;
@@ -30,6 +31,8 @@ pub use keep::{Keep, Link, LinkRow, Note, Parked, Ring, Settle, Swept, Unread, W
 pub use outbox::Ready;
 pub use report::{FlowReport, Queue};
 pub use sweeps::Sweep;
+pub use trouble::StateError;
+use trouble::explain;
 
 /// The first SQLite without the race that can corrupt a WAL file with two writing connections.
 const SQLITE_LEAST: (u32, u32, u32) = (3, 51, 3);
@@ -91,7 +94,8 @@ impl Store {
         let marked = marked.execute(&mut connection).await;
         marked.map_err(|error| told(error.into(), &cannot_use(path)))?;
         care.keep_ballast(path);
-        let migrated = MIGRATIONS.run(&mut connection).await;
+        // Not `run`: with it the compiler cannot tell that the whole may move between threads.
+        let migrated = MIGRATIONS.run_direct(None, &mut connection, false).await;
         migrated.map_err(|error| migration_error(path, care, error))?;
         let epoch = memory_of(&mut connection, "", "epoch");
         let epoch = epoch.await.map_err(|error| told(error, &cannot_use(path)))?;
@@ -166,6 +170,11 @@ impl Store {
         care.seal(&path, &generation)
     }
 
+    /// Whether this is the copy of a dry run.
+    pub fn is_scratch(&self) -> bool {
+        self.scratch.is_some()
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -214,31 +223,6 @@ impl Store {
         let doing = format!("using the state file {}", self.path.display());
         explain(&self.path, self.care.as_ref(), error, &doing)
     }
-}
-
-/// Tells what a person can do about an error of the state file, or else what was being done.
-fn explain(path: &Path, care: Option<&care::Care>, error: anyhow::Error, doing: &str) -> anyhow::Error {
-    let text = format!("{error:#}");
-    let says = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    let shown = path.display();
-    // 4874: no room for the file that SQLite's processes share.
-    if says(&["database or disk is full", "(code: 13)", "(code: 4874)"]) {
-        if let Some(care) = care {
-            care.give_way(path);
-        }
-        return error.context(format!(
-            "the disk with the state file {shown} is full; nothing that was recorded is lost: free some space and run it again"
-        ));
-    }
-    if says(&["readonly"]) {
-        return error.context(format!(
-            "the state file {shown} cannot be written; check its owner and mode"
-        ));
-    }
-    if says(&["malformed", "not a database"]) {
-        return error.context(damaged(path));
-    }
-    error.context(doing.to_owned())
 }
 
 fn foreign(path: &Path) -> String {

@@ -17,6 +17,10 @@ pub struct FlowReport {
     pub flagged: u64,
     pub files: u64,
     pub backfills_under_way: Vec<String>,
+    /// Records that are no longer at the source.
+    pub deleted: u64,
+    /// The latest time of its schedule that was served.
+    pub slot_at: Option<Stamp>,
 }
 
 /// How much waits where.
@@ -36,20 +40,19 @@ impl Store {
         let row = sqlx::query(
             "SELECT (SELECT position FROM cursors WHERE flow = ?1 AND run = 'live'), f.last_success_at, f.last_error, f.last_error_at, \
              (SELECT count(*) FROM journal WHERE flow = ?1 AND what = 'flagged'), \
-             (SELECT count(*) FROM batches WHERE flow = ?1 AND state = 'published') \
+             (SELECT count(*) FROM batches WHERE flow = ?1 AND state = 'published'), \
+             (SELECT count(*) FROM links WHERE flow = ?1 AND gone_at IS NOT NULL), f.slot_at \
              FROM (SELECT 1) LEFT JOIN flows f ON f.flow = ?1",
         )
         .bind(flow)
         .fetch_one(&mut *connection)
         .await
         .map_err(|error| self.explain(error.into()))?;
-        let backfills: Vec<String> = sqlx::query_scalar(
-            "SELECT run FROM cursors WHERE flow = ?1 AND run <> 'live' AND done = 0 \
-             AND NOT (run = 'initial' AND EXISTS (SELECT 1 FROM cursors WHERE flow = ?1 AND run = 'live'))",
-        )
-        .bind(flow)
-        .fetch_all(&mut *connection)
-        .await?;
+        let backfills: Vec<String> =
+            sqlx::query_scalar("SELECT run FROM cursors WHERE flow = ?1 AND run <> 'live' AND done = 0")
+                .bind(flow)
+                .fetch_all(&mut *connection)
+                .await?;
         Ok(FlowReport {
             watermark: row.get(0),
             last_success_at: row.get(1),
@@ -58,6 +61,8 @@ impl Store {
             flagged: u64::try_from(row.get::<i64, _>(4))?,
             files: u64::try_from(row.get::<i64, _>(5))?,
             backfills_under_way: backfills,
+            deleted: u64::try_from(row.get::<i64, _>(6))?,
+            slot_at: row.get(7),
         })
     }
 

@@ -13,6 +13,8 @@ pub struct Sweep {
     pub id: i64,
     /// Links up to this one were there when it began; only of those it says which are gone.
     pub top: i64,
+    /// All of it so far was proven complete; else it says nothing of what is gone.
+    pub whole: bool,
 }
 
 impl Store {
@@ -21,10 +23,11 @@ impl Store {
     pub async fn sweep(&self, feed: &str, resumed: bool) -> anyhow::Result<Sweep> {
         if resumed
             && let Some(text) = self.memory(feed, "sweep").await?
-            && let Some((id, top)) = text.split_once(' ')
+            && let [id, top, rest @ ..] = text.split(' ').collect::<Vec<_>>().as_slice()
             && let (Ok(id), Ok(top)) = (id.parse(), top.parse())
         {
-            return Ok(Sweep { id, top });
+            let whole = rest.is_empty();
+            return Ok(Sweep { id, top, whole });
         }
         let top: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM links")
             .fetch_one(&mut *self.locked().await)
@@ -34,7 +37,14 @@ impl Store {
         let id = last.unwrap_or(0_i64) + 1;
         self.put_memory("", "sweeps", &id.to_string()).await?;
         self.put_memory(feed, "sweep", &format!("{id} {top}")).await?;
-        Ok(Sweep { id, top })
+        Ok(Sweep { id, top, whole: true })
+    }
+
+    /// Remembers that a part of the sweep was not proven complete.
+    pub async fn sweep_fell_short(&self, feed: &str, sweep: &mut Sweep) -> anyhow::Result<()> {
+        sweep.whole = false;
+        let text = format!("{} {} short", sweep.id, sweep.top);
+        self.put_memory(feed, "sweep", &text).await
     }
 
     /// Marks what a complete sweep did not see as gone, with its parts, and answers with those that were

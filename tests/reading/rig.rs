@@ -33,6 +33,7 @@ impl Voice for Quiet {
     fn say(&self, line: &str) {
         self.0.lock().unwrap().push(line.to_owned());
     }
+    fn out(&self, _line: &str) {}
     fn would_send(&self, _flow: &str, _file: &str, _row: &str) {}
 }
 
@@ -248,10 +249,14 @@ impl Rig {
             patience: Patience {
                 wait: Duration::ZERO,
                 endless,
+                leaves_walks: false,
             },
             ahead: BTreeSet::new(),
             starts: Default::default(),
             ledger: BTreeMap::new(),
+            lanes: Arc::default(),
+            turn: None,
+            stop: Default::default(),
         }
     }
 
@@ -271,7 +276,17 @@ impl Rig {
 
     async fn end(engine: Engine) -> Run {
         let ledger = engine.ledger.get(FLOW).cloned().unwrap_or_default();
-        engine.finish().await.unwrap();
+        let Engine {
+            store,
+            connectors,
+            flows,
+            ..
+        } = engine;
+        for connector in connectors.values() {
+            connector.rest().await;
+        }
+        drop((connectors, flows));
+        Arc::into_inner(store).unwrap().close().await.unwrap();
         let error = ledger.errors().next().map(str::to_owned);
         Run { error, ledger }
     }

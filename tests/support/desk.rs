@@ -18,6 +18,9 @@ pub(crate) struct Setup {
     pub(crate) rate: String,
     pub(crate) burst: u32,
     pub(crate) max_records: usize,
+    /// How long the store may take, and further lines of `store`.
+    pub(crate) timeout: String,
+    pub(crate) store: String,
     /// Further lines of `connectors.drop`, such as its dialect.
     pub(crate) drop: String,
     /// Further resources of `drop`, connectors and flows, at their place.
@@ -38,6 +41,8 @@ impl Default for Setup {
             rate: "100000/s".to_owned(),
             burst: 1000,
             max_records: 1000,
+            timeout: "5s".to_owned(),
+            store: String::new(),
             drop: String::new(),
             resources: String::new(),
             connectors: String::new(),
@@ -66,6 +71,8 @@ impl Setup {
             rate,
             burst,
             max_records,
+            timeout,
+            store,
             drop,
             resources,
             connectors,
@@ -84,8 +91,8 @@ store:
   rate_limit: {rate}
   burst: {burst}
   concurrency: 4
-  timeout: 5s
-connectors:
+  timeout: {timeout}
+{store}connectors:
   drop:
     type: csv
     location: {location}
@@ -235,7 +242,7 @@ impl Desk {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 self.find_secrets(&path);
-            } else if !path.ends_with("client-secret") {
+            } else if path.is_file() && !path.ends_with("client-secret") {
                 let bytes = std::fs::read(&path).unwrap();
                 let found = bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes());
                 assert!(!found, "a secret in {}", path.display());

@@ -78,3 +78,29 @@ fn api_01_nobody_asks_before_the_pause_is_over_not_even_the_next_process() {
     assert!(waited >= Duration::from_millis(2_950), "asked again after {waited:?}");
     desk.check(&shop);
 }
+
+#[test]
+fn api_05_status_tells_that_nothing_comes_through_and_then_that_it_does_again() {
+    let shop = Shop::of(300);
+    let desk = Desk::new(&shop);
+    let store = || {
+        let told = desk.run(&["status", "--json"]).ends(0).out;
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let connectors = told["connectors"].as_array().unwrap().clone();
+        connectors.into_iter().find(|one| one["name"] == "store").unwrap()
+    };
+    let down = shop.world().fault(Rule::any(Fault::unavailable(None)));
+    let mut run = desk.start(&["--backfill"]);
+    run.until("an open circuit", || store()["circuit"] == "open");
+    assert!(store()["open_since"].is_string(), "{}", store());
+    let told = desk.run(&["status"]).ends(0).out;
+    assert!(told.contains("store: no calls since 20"), "{told}");
+    assert!(shop.world().fired(down) >= 5);
+    shop.world().remove_fault(down);
+    run.wait().ends(0);
+    assert_eq!(
+        (&store()["circuit"], &store()["open_since"]),
+        (&"closed".into(), &serde_json::Value::Null)
+    );
+    desk.check(&shop);
+}

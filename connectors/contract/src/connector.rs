@@ -77,6 +77,16 @@ pub enum Use {
     History,
 }
 
+/// How the daemon looks after a feed besides its schedule. Zero: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upkeep {
+    /// So often it looks so much further back than a pass does.
+    pub deep_every: std::time::Duration,
+    pub deep_reach: std::time::Duration,
+    /// So often it goes over all records and counts.
+    pub sweep_every: std::time::Duration,
+}
+
 #[async_trait]
 pub trait Source: Send + Sync {
     /// The cursor of "everything up to now": a flow that starts from it sees only what comes later,
@@ -102,6 +112,10 @@ pub trait Source: Send + Sync {
     /// Told once for each flow, before anything is read: whether its mapping mentions a canonical field. A
     /// source whose lists leave fields out may then read records by their key.
     fn asked_for(&self, _mentions: &dyn Fn(&str) -> bool) {}
+    /// `None`: what is read by change is all there is to know.
+    fn upkeep(&self) -> Option<Upkeep> {
+        None
+    }
     /// A cheap call that succeeds when the system is up, to tell a bad record from a bad day.
     async fn ping(&self) -> Result<(), Error>;
 }

@@ -13,7 +13,7 @@ pub mod settings;
 mod value;
 
 pub use connector::{Connector, Factory, Finding, Seams, Target};
-pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Use, Window};
+pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Upkeep, Use, Window};
 pub use fault::{Error, Fault, Malformed};
 pub use json::{Number, ParseError};
 pub use record::{Cursor, Hash, Key, Part, Raw, Record, Row};

@@ -87,6 +87,10 @@ pub(crate) async fn started(options: Options) -> Sandbox {
 
 /// A request below `/api/apps/v1` with the right client credentials.
 pub(crate) async fn get(sandbox: &Sandbox, path: &str) -> Reply {
+    ask(sandbox, "GET", path, "").await
+}
+
+pub(crate) async fn ask(sandbox: &Sandbox, method: &str, path: &str, body: &str) -> Reply {
     let access = sandbox.world().access();
     let store = access.store_id.to_string();
     let headers = [
@@ -94,7 +98,7 @@ pub(crate) async fn get(sandbox: &Sandbox, path: &str) -> Reply {
         ("X-Client-Secret", &access.client_secret),
         ("X-Store-Id", &store),
     ];
-    send(sandbox.addr(), "GET", &format!("/api/apps/v1{path}"), &headers, "").await
+    send(sandbox.addr(), method, &format!("/api/apps/v1{path}"), &headers, body).await
 }
 
 pub(crate) async fn send(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {

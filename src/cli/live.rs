@@ -1,0 +1,121 @@
+//! The part of the demo in which the daemon is at work, on a clock that runs faster than the day.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contract::{Clock, RealClock, Stamp};
+use sandbox::World;
+use tokio_util::sync::CancellationToken;
+
+use super::output::local;
+use super::run;
+use crate::config::Mode;
+use crate::daemon::{self, Start};
+use crate::store::Store;
+use crate::work::{Job, load};
+
+/// Ten minutes of the shop's day pass in a second.
+pub(super) const FACTOR: u32 = 600;
+const TICK: Duration = Duration::from_millis(100);
+/// Something happens in the shop every so many ticks, so many times.
+const TICKS_APART: u32 = 8;
+const EVENTS: u32 = 15;
+
+/// Starts at this machine's time and hurries on.
+#[derive(Debug)]
+struct Hurried {
+    real: RealClock,
+    start: Stamp,
+}
+
+#[async_trait]
+impl Clock for Hurried {
+    fn now(&self) -> Stamp {
+        let gone = i64::try_from(self.monotonic().as_millis()).unwrap_or(i64::MAX);
+        self.start.saturating_add(gone)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.real.monotonic() * FACTOR
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.real.sleep(duration / FACTOR).await;
+    }
+}
+
+/// Runs the daemon while the shop sells, and shows what it delivers; at the end one command beside it.
+pub(super) async fn show(path: &Path, world: &World) -> anyhow::Result<u8> {
+    let real = RealClock::default();
+    let start = real.now();
+    let clock: Arc<dyn Clock> = Arc::new(Hurried { real, start });
+    let stop = CancellationToken::new();
+    let config = path.to_owned();
+    let daemon = daemon::run(Start {
+        load: Box::new(move || load(&config, Mode::Full)),
+        clock: clock.clone(),
+        stop: stop.clone(),
+        reload: Arc::default(),
+    });
+    let shop = async {
+        let code = sell(path, world, clock.as_ref()).await;
+        stop.cancel();
+        code
+    };
+    let (ended, code) = tokio::join!(daemon, shop);
+    ended?;
+    code
+}
+
+async fn sell(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u8> {
+    let outline = load(path, Mode::Offline)?;
+    let mut store = None;
+    let mut seen = 0;
+    let ids: Vec<i64> = world.final_orders().into_keys().collect();
+    for tick in 0..TICKS_APART * EVENTS {
+        if tick % TICKS_APART == 0 {
+            event(world, &ids, tick / TICKS_APART);
+        }
+        world.set_clock(clock.now());
+        tokio::time::sleep(TICK).await;
+        if store.is_none() && daemon::is_up(&outline.state_path).await {
+            store = Store::look(&outline.state_path).await?;
+            if let Some(store) = &store {
+                seen = store.last_delivery().await?;
+            }
+        }
+        if let Some(store) = &store {
+            for delivered in store.delivered_since(None, seen).await? {
+                seen = delivered.number;
+                let at = local(delivered.at, &outline.timezone);
+                let keys: Vec<&str> = delivered.keys.iter().map(|key| key.0.as_str()).collect();
+                outln!("   {at}  delivered {}  in {}", keys.join(", "), delivered.name);
+            }
+        }
+    }
+    super::demo::heading("7. selorax-sync --once beside the daemon, which then does not wait for its time");
+    event(world, &ids, 1);
+    let job = Job::Once {
+        flows: Vec::new(),
+        wait: Duration::from_secs(5),
+        dry: false,
+    };
+    Ok(run::job(path, &job).await)
+}
+
+fn event(world: &World, ids: &[i64], number: u32) {
+    let at = usize::try_from(number).unwrap_or(0) * 7;
+    match (number % 3, ids.get(at % ids.len().max(1))) {
+        (0, Some(id)) => {
+            world.update_order(*id, |order| order.status = "delivered".to_owned());
+            outln!("   order {id} is now delivered");
+        }
+        _ => {
+            for id in world.insert_orders(1) {
+                outln!("   order {id} is new");
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The socket beside the state file: jobs come in, lines of output and an exit code go out. Only the owner of
+//! the state file may connect.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use contract::Progress;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::frames::{Frame, JOB_BYTES_MAX, Wish, short, socket_path};
+use super::generation::{Generation, within_grace};
+use crate::engine::{Stopped, Voice};
+use crate::store::StateError;
+use crate::work::{FAILED, Job, Told, perform, told};
+
+/// An asker sends its job at once.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// How long to leave the socket alone after it could not accept, as when files have run out.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+
+type Current = watch::Receiver<Option<Arc<Generation>>>;
+
+pub(super) struct Control {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Control {
+    /// Must be called by the owner of the state file: a socket that lies there then is left over.
+    pub(super) fn open(state: &Path, current: Current, stop: CancellationToken) -> anyhow::Result<Control> {
+        let path = socket_path(state);
+        let doing = || format!("opening the socket {} for commands beside the daemon", path.display());
+        let bound = (|| {
+            if path.symlink_metadata().is_ok() {
+                std::fs::remove_file(&path)?;
+            }
+            let (near, _folder) = short(&path)?;
+            let listener = UnixListener::bind(near)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            Ok::<_, std::io::Error>(listener)
+        })();
+        let listener = bound.with_context(doing)?;
+        let task = tokio::spawn(accept(listener, current, stop));
+        Ok(Control { path, task })
+    }
+
+    pub(super) fn close(self) {
+        self.task.abort();
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!("removing {}: {error}", self.path.display());
+        }
+    }
+}
+
+async fn accept(listener: UnixListener, current: Current, stop: CancellationToken) {
+    let mut told = false;
+    let mut askers = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                told = false;
+                askers.spawn(serve(stream, current.clone(), stop.clone()));
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("commands beside the daemon have to wait: {error}");
+                }
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+        while askers.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: UnixStream, current: Current, stop: CancellationToken) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader.take(JOB_BYTES_MAX));
+    let mut line = String::new();
+    let asked = tokio::time::timeout(ASK_WITHIN, reader.read_line(&mut line)).await;
+    if !matches!(asked, Ok(Ok(1..))) {
+        return;
+    }
+    let job = match serde_json::from_str(&line) {
+        Ok(Wish::Ping) => None,
+        Ok(Wish::Job(job)) => Some(job),
+        Err(error) => {
+            let error = Some(format!("error: the daemon does not know this job: {error}"));
+            write(&mut writer, &Frame::End(Told { code: FAILED, error })).await;
+            return;
+        }
+    };
+    let Some(job) = job else {
+        write(&mut writer, &Frame::Out(env!("CARGO_PKG_VERSION").to_owned())).await;
+        return;
+    };
+    tracing::info!("asked for {job:?}");
+    // Who goes away without waiting for the end wants no more of it.
+    let gone = stop.child_token();
+    let (frames, mut waiting) = mpsc::unbounded_channel();
+    let voice: Arc<dyn Voice> = Arc::new(AskerVoice(frames.clone()));
+    let doing = carry_out(job, current, voice, gone.clone());
+    tokio::pin!(doing);
+    let mut over = false;
+    let mut end = String::new();
+    loop {
+        tokio::select! {
+            biased;
+            frame = waiting.recv() => match frame {
+                Some(frame) => {
+                    let last = matches!(frame, Frame::End(_));
+                    if !write(&mut writer, &frame).await || last {
+                        break;
+                    }
+                }
+                None => break,
+            },
+            told = &mut doing, if !over => {
+                over = true;
+                frames.send(Frame::End(told)).unwrap_or_default();
+            }
+            _ = reader.read_line(&mut end), if !over => {
+                gone.cancel();
+                // Give the job its time to get to its next step; nobody listens any more.
+                doing.as_mut().await;
+                break;
+            }
+        }
+    }
+    gone.cancel();
+}
+
+/// Does the job, over as many generations as come and go meanwhile: each goes on where the one before stopped.
+async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: CancellationToken) -> Told {
+    loop {
+        let generation = loop {
+            if gone.is_cancelled() {
+                return told(Err(Stopped.into()));
+            }
+            let found = current.borrow_and_update().clone();
+            if let Some(generation) = found {
+                break generation;
+            }
+            tokio::select! {
+                changed = current.changed() => {
+                    if changed.is_err() {
+                        return told(Err(Stopped.into()));
+                    }
+                }
+                () = gone.cancelled() => {}
+            }
+        };
+        let Some(parts) = generation.parts() else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        // Ends with the generation, and when nobody waits for it any more.
+        let stop = generation.stop.child_token();
+        let done = {
+            let (job, voice, stop) = (job.clone(), voice.clone(), stop.clone());
+            let parts = parts.clone();
+            perform(parts, job, voice, stop)
+        };
+        drop(parts);
+        let watched = within_grace(done, stop.clone());
+        tokio::pin!(watched);
+        let done = tokio::select! {
+            done = &mut watched => done,
+            () = gone.cancelled() => {
+                stop.cancel();
+                watched.await
+            }
+        };
+        match done {
+            Ok(Err(error)) if error.is::<Stopped>() && generation.stop.is_cancelled() && !gone.is_cancelled() => {}
+            Ok(Err(error)) if StateError::may_pass(&error) && !gone.is_cancelled() => {
+                voice.say(&format!("{error:#}; the daemon opens the state file again and goes on"));
+                generation.break_with(error);
+                generation.stop.cancelled().await;
+            }
+            Ok(result) => return told(result),
+            Err(panic) => return told(Err(anyhow::anyhow!("the job broke down: {panic}"))),
+        }
+    }
+}
+
+/// Writes one frame. `false`: nobody reads any more.
+async fn write(writer: &mut OwnedWriteHalf, frame: &Frame) -> bool {
+    let Ok(mut line) = serde_json::to_vec(frame) else {
+        return false;
+    };
+    line.push(b'\n');
+    writer.write_all(&line).await.is_ok()
+}
+
+/// Talks to whoever asked.
+struct AskerVoice(mpsc::UnboundedSender<Frame>);
+
+impl AskerVoice {
+    fn tell(&self, frame: Frame) {
+        // Nobody listens any more: the job is about to be told so.
+        self.0.send(frame).unwrap_or_default();
+    }
+}
+
+impl Voice for AskerVoice {
+    fn progress(&self, flow: &str, what: &str, progress: Progress) {
+        self.tell(Frame::Progress {
+            flow: flow.to_owned(),
+            what: what.to_owned(),
+            seen: progress.seen,
+            total: progress.total,
+        });
+    }
+
+    fn say(&self, line: &str) {
+        self.tell(Frame::Say(line.to_owned()));
+    }
+
+    fn out(&self, line: &str) {
+        self.tell(Frame::Out(line.to_owned()));
+    }
+
+    fn would_send(&self, flow: &str, file: &str, row: &str) {
+        self.tell(Frame::WouldSend {
+            flow: flow.to_owned(),
+            file: file.to_owned(),
+            row: row.to_owned(),
+        });
+    }
+}

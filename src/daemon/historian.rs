@@ -1,0 +1,202 @@
+//! The historian of a feed: what takes long and can wait. Walks that flows begin with, an hourly look
+//! further back, and a daily sweep over everything. It gives way to the feed's worker at every step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::Stamp;
+use futures::future::BoxFuture;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::patience::Delays;
+use super::worker::{delay_of, manner};
+use crate::engine::{Engine, Lane};
+use crate::work::{Parts, grouped};
+
+/// The longest sleep, so that a clock that was set is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// When the daemon began to look after the feed.
+const WATCHED_SINCE: &str = "watched_since";
+const TROUBLE_DELAY: Duration = Duration::from_secs(10);
+const TROUBLE_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+
+pub(super) struct Historian {
+    parts: Arc<Parts>,
+    feed: String,
+    lane: Arc<Lane>,
+    walks: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// Something that comes back after a time, also over restarts.
+struct Recurring {
+    name: &'static str,
+    every: Duration,
+    /// On the monotonic clock, so that a wall clock that is set does not matter.
+    due: Duration,
+}
+
+#[derive(Default)]
+struct Rounds {
+    deep: Option<Recurring>,
+    /// How much further back than a pass the deep one looks.
+    reach: Duration,
+    sweep: Option<Recurring>,
+}
+
+impl Historian {
+    pub(super) fn new(parts: Arc<Parts>, feed: &str, walks: Arc<Notify>, stop: CancellationToken) -> Historian {
+        let lane = parts.lanes.of(feed);
+        Historian {
+            parts,
+            feed: feed.to_owned(),
+            lane,
+            walks,
+            stop,
+        }
+    }
+
+    /// Works until the generation ends.
+    pub(super) fn work(self: Arc<Self>) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(self.work_on())
+    }
+
+    async fn work_on(self: Arc<Self>) -> anyhow::Result<()> {
+        let mut engine = self.parts.engine(&self.flows(), manner(&self.stop, false)).await?;
+        let mut rounds = self.rounds(&engine).await?;
+        let mut delays = Delays::new(TROUBLE_DELAY, TROUBLE_DELAY_MAX);
+        while !self.stop.is_cancelled() {
+            let mut wait = LOOK_EVERY;
+            let done = self.round(&mut engine, &mut rounds).await;
+            engine.leave();
+            match done {
+                Ok(()) => delays.reset(),
+                Err(error) => {
+                    wait = delay_of(&error, &mut delays);
+                    engine.trouble(&self.feed, error).await?;
+                    engine.ledger.clear();
+                }
+            }
+            if !delays.has_failed() {
+                let now = self.parts.clock.monotonic();
+                for recurring in rounds.deep.iter().chain(&rounds.sweep) {
+                    let left = recurring.due.saturating_sub(now);
+                    wait = wait.min(left.max(Duration::from_millis(50)));
+                }
+            }
+            tokio::select! {
+                () = self.parts.clock.sleep(wait) => {}
+                () = self.walks.notified(), if !delays.has_failed() => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn flows(&self) -> Vec<String> {
+        let flows = self.parts.config.flows.iter();
+        let own = flows.filter(|flow| flow.from.to_string() == self.feed);
+        own.map(|flow| flow.name.clone()).collect()
+    }
+
+    async fn rounds(&self, engine: &Engine) -> anyhow::Result<Rounds> {
+        let Some(upkeep) = engine.flows.first().and_then(|flow| flow.source.upkeep()) else {
+            return Ok(Rounds::default());
+        };
+        Ok(Rounds {
+            reach: upkeep.deep_reach,
+            deep: self.recurring("deep_at", upkeep.deep_every).await?,
+            sweep: self.recurring("sweep_at", upkeep.sweep_every).await?,
+        })
+    }
+
+    /// Everything that is due.
+    async fn round(&self, engine: &mut Engine, rounds: &mut Rounds) -> anyhow::Result<()> {
+        self.walk(engine).await?;
+        if let Some(deep) = &mut rounds.deep
+            && self.is_due(deep)
+        {
+            engine.deep_pass(&self.feed, rounds.reach).await?;
+            self.done(deep).await?;
+        }
+        if let Some(sweep) = &mut rounds.sweep
+            && self.is_due(sweep)
+        {
+            self.sweep(engine).await?;
+            self.done(sweep).await?;
+        }
+        Ok(())
+    }
+
+    /// Walks what flows begin with, and delivers it.
+    async fn walk(&self, engine: &mut Engine) -> anyhow::Result<()> {
+        if !engine.walks_ahead(&self.feed).await? {
+            return Ok(());
+        }
+        let _job = self.lane.job();
+        let _walk = self.lane.walk().await;
+        engine.begin().await?;
+        engine.finish_walks(&self.feed).await?;
+        engine.drain().await?;
+        for flow in &engine.flows {
+            if let Some(ledger) = engine.ledger.get(&flow.name) {
+                tracing::info!(
+                    "{}: walked {} records of history, {} sent",
+                    flow.name,
+                    grouped(ledger.covered.records),
+                    grouped(ledger.sent)
+                );
+            }
+        }
+        engine.ledger.clear();
+        Ok(())
+    }
+
+    async fn sweep(&self, engine: &mut Engine) -> anyhow::Result<()> {
+        let report = engine.sweep(&self.feed).await?;
+        tracing::info!(
+            "{}: swept {} records, {} had been missed or changed unnoticed, {} are gone",
+            self.feed,
+            grouped(report.records),
+            grouped(report.missed),
+            grouped(report.gone)
+        );
+        self.lane.bell.notify_one();
+        Ok(())
+    }
+
+    /// When it is due next: so long after it was done last, or after now if it never was. `None`: never.
+    async fn recurring(&self, name: &'static str, every: Duration) -> anyhow::Result<Option<Recurring>> {
+        if every.is_zero() {
+            return Ok(None);
+        }
+        let clock = &self.parts.clock;
+        let mut last = None;
+        for name in [name, WATCHED_SINCE] {
+            let told = self.parts.store.memory(&self.feed, name).await?;
+            last = last.or(told.and_then(|text| text.parse::<Stamp>().ok()));
+        }
+        if last.is_none() {
+            self.remember(WATCHED_SINCE).await?;
+        }
+        let gone = last.map_or(0, |last| clock.now().saturating_sub(last).max(0));
+        let left = every.saturating_sub(Duration::from_millis(u64::try_from(gone).unwrap_or(0)));
+        let due = clock.monotonic() + left;
+        Ok(Some(Recurring { name, every, due }))
+    }
+
+    fn is_due(&self, recurring: &Recurring) -> bool {
+        self.parts.clock.monotonic() >= recurring.due
+    }
+
+    async fn done(&self, recurring: &mut Recurring) -> anyhow::Result<()> {
+        recurring.due = self.parts.clock.monotonic() + recurring.every;
+        self.remember(recurring.name).await
+    }
+
+    async fn remember(&self, name: &str) -> anyhow::Result<()> {
+        let now = self.parts.clock.now().to_string();
+        self.parts.store.put_memory(&self.feed, name, &now).await
+    }
+}

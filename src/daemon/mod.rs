@@ -1,0 +1,141 @@
+//! The daemon: for each feed a worker that passes on schedule and a historian for what takes long, a
+//! socket for jobs, and signals. Config and connectors live for a generation; a reload starts the next one over
+//! the same state file. It must never acknowledge, move or send what the state file does not hold.
+
+mod client;
+mod control;
+mod frames;
+mod generation;
+mod historian;
+mod notify;
+mod patience;
+mod slots;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::Clock;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use client::{ask, is_up};
+use control::Control;
+use generation::{End, Generation};
+use patience::Delays;
+
+use crate::config::Config;
+use crate::store::{StateError, Store};
+use crate::work::Parts;
+
+/// How long one call may go on through faults that pass before the daemon notes the trouble and does other
+/// things meanwhile.
+const CALL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the daemon is given at start.
+pub struct Start {
+    /// Reads and checks the config, now and at each reload.
+    pub load: Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>,
+    pub clock: Arc<dyn Clock>,
+    /// Cancelled by SIGTERM and SIGINT.
+    pub stop: CancellationToken,
+    /// Rung by SIGHUP.
+    pub reload: Arc<Notify>,
+}
+
+/// Runs until it is told to stop. An error is one that a person must deal with: a config that cannot run, or a
+/// state file that cannot be used.
+pub async fn run(start: Start) -> anyhow::Result<()> {
+    let config = Arc::new((start.load)()?);
+    tell_unserved(&config);
+    let store = Store::open(&config.state_path, start.clock.clone()).await?;
+    let mut parts = Parts::over(config, &[], Arc::new(store), start.clock.clone(), CALL_PATIENCE).await?;
+    let (generations, current) = watch::channel(None);
+    let control = Control::open(&parts.config.state_path, current, start.stop.clone())?;
+    notify::ready();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        flows = parts.config.flows.len(),
+        "running"
+    );
+    let mut delays = Delays::new(Duration::from_secs(1), Duration::from_secs(30));
+    let outcome = loop {
+        let config = parts.config.clone();
+        let generation = Arc::new(Generation::start(parts));
+        generations.send_replace(Some(generation.clone()));
+        let end = generation.until_end(&start).await;
+        generations.send_replace(None);
+        let store = generation.end().await;
+        match end {
+            End::Stop => break close(store).await,
+            End::Reload(next) => {
+                delays.reset();
+                parts = *next;
+                tracing::info!(flows = parts.config.flows.len(), "the new config is in force");
+                notify::ready();
+            }
+            End::State(error) => {
+                drop(store);
+                match reopen(&start, &config, error, &mut delays).await {
+                    Ok(Some(next)) => parts = next,
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            }
+        }
+    };
+    notify::stopping();
+    control.close();
+    if outcome.is_ok() {
+        tracing::info!("stopped");
+    }
+    outcome
+}
+
+/// What the config asks for and this version does not do yet must not go unnoticed.
+fn tell_unserved(config: &Config) {
+    if config.webhooks.is_some() {
+        tracing::warn!("`webhooks` is checked and not served in this version; changes are found by their schedule");
+    }
+    if config.admin.is_some() {
+        tracing::warn!("`admin` is checked and not served in this version; see `selorax-sync status`");
+    }
+}
+
+async fn close(store: Option<Store>) -> anyhow::Result<()> {
+    match store {
+        Some(store) => store.close().await,
+        None => Ok(()),
+    }
+}
+
+/// The state file failed in a way that may pass (a full disk, a lock that somebody holds, an I/O error): nothing
+/// of the transaction counts, the connection is gone, and the file is opened and read anew. `None`: told to stop.
+async fn reopen(
+    start: &Start,
+    config: &Arc<Config>,
+    mut error: anyhow::Error,
+    delays: &mut Delays,
+) -> anyhow::Result<Option<Parts>> {
+    loop {
+        if !StateError::may_pass(&error) {
+            return Err(error);
+        }
+        let delay = delays.next();
+        tracing::error!("{error:#}; opening the state file again in {} s", delay.as_secs());
+        tokio::select! {
+            () = start.clock.sleep(delay) => {}
+            () = start.stop.cancelled() => return Ok(None),
+        }
+        let opened = Store::open(&config.state_path, start.clock.clone()).await;
+        error = match opened {
+            Ok(store) => {
+                let store = Arc::new(store);
+                return Parts::over(config.clone(), &[], store, start.clock.clone(), CALL_PATIENCE)
+                    .await
+                    .map(Some);
+            }
+            Err(error) => error,
+        };
+    }
+}

@@ -1,0 +1,61 @@
+//! Whose turn it is. At a feed one run at a time looks at rows and decides; long walks give way between
+//! two steps, so a pass never waits for a whole history. At a target one run at a time makes and
+//! publishes files. Nothing is ever held while another turn at a feed is waited for.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
+
+/// The lanes of one state file, by the name of a feed or a target.
+#[derive(Debug, Default)]
+pub struct Lanes(Mutex<BTreeMap<String, Arc<Lane>>>);
+
+#[derive(Debug, Default)]
+pub struct Lane {
+    turn: Arc<Turn<()>>,
+    /// Walks over history follow one another: two at once would only ask for the same rows twice.
+    walk: Arc<Turn<()>>,
+    jobs: AtomicUsize,
+    /// Rung when something is to be done at this feed before its time.
+    pub bell: Notify,
+}
+
+impl Lanes {
+    pub fn of(&self, name: &str) -> Arc<Lane> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.entry(name.to_owned()).or_default().clone()
+    }
+}
+
+impl Lane {
+    /// First come, first served.
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    pub(crate) async fn walk(&self) -> OwnedMutexGuard<()> {
+        self.walk.clone().lock_owned().await
+    }
+
+    /// While this is held, the feed's inbox and outbox are some job's business.
+    pub fn job(self: &Arc<Lane>) -> Job {
+        self.jobs.fetch_add(1, Ordering::AcqRel);
+        Job(self.clone())
+    }
+
+    pub fn has_jobs(&self) -> bool {
+        self.jobs.load(Ordering::Acquire) > 0
+    }
+}
+
+#[derive(Debug)]
+pub struct Job(Arc<Lane>);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.0.jobs.fetch_sub(1, Ordering::AcqRel);
+        self.0.bell.notify_one();
+    }
+}

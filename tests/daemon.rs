@@ -1,0 +1,8 @@
+//! The daemon: what it does by itself, commands beside it, reloads, and trouble inside it.
+
+mod beside;
+mod inside;
+mod panics;
+mod reload;
+mod rig;
+mod upkeep;
