@@ -10,4 +10,5 @@ mod pages;
 mod pauses;
 mod rig;
 mod secure;
+mod turns;
 mod words;
