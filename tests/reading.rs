@@ -11,4 +11,5 @@ mod pages;
 mod pauses;
 mod rig;
 mod secure;
+mod turns;
 mod words;
