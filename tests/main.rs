@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod crash;
+mod daemon_crash;
 mod house;
 mod reading;
 mod regress;

@@ -19,7 +19,7 @@ fn desk(shop: &Shop) -> Desk {
 }
 
 /// How often each kind of call comes, in the thread that makes most of them: strace counts by thread.
-fn counted(traced: &str) -> BTreeMap<String, usize> {
+pub(crate) fn counted(traced: &str) -> BTreeMap<String, usize> {
     let mut by_thread: BTreeMap<(String, String), usize> = BTreeMap::new();
     for line in traced.lines() {
         let mut words = line.split_whitespace();
@@ -38,15 +38,14 @@ fn counted(traced: &str) -> BTreeMap<String, usize> {
     most
 }
 
-/// Points spread over the kinds of calls, the rare ones whole.
-fn points(counts: &BTreeMap<String, usize>) -> Vec<(String, usize)> {
-    let kinds: Vec<&str> = CALLS.split(',').filter(|call| *call != "openat").collect();
-    let share = POINTS / kinds.iter().filter(|call| counts.contains_key(**call)).count();
+/// Points spread over these kinds of calls, the rare ones whole.
+pub(crate) fn points(counts: &BTreeMap<String, usize>, kinds: &[&str], most: usize) -> Vec<(String, usize)> {
+    let share = most / kinds.iter().filter(|call| counts.contains_key(**call)).count();
     let mut points = Vec::new();
     for call in kinds {
-        let count = counts.get(call).copied().unwrap_or(0);
+        let count = counts.get(*call).copied().unwrap_or(0);
         let step = count.div_ceil(share).max(1);
-        points.extend((1..=count).step_by(step).map(|k| (call.to_owned(), k)));
+        points.extend((1..=count).step_by(step).map(|k| ((*call).to_owned(), k)));
     }
     points
 }
@@ -59,7 +58,8 @@ fn scenario(shop: &Shop) -> Vec<(String, usize)> {
     for call in ["fsync", "pwrite64", "renameat2", "unlink"] {
         assert!(counts.contains_key(call), "the work makes no {call}: {counts:?}");
     }
-    points(&counts)
+    let kinds: Vec<&str> = CALLS.split(',').filter(|call| *call != "openat").collect();
+    points(&counts, &kinds, POINTS)
 }
 
 #[test]
