@@ -38,14 +38,17 @@ pub(crate) fn counted(traced: &str) -> BTreeMap<String, usize> {
     most
 }
 
-/// Points spread over these kinds of calls, the rare ones whole.
+/// So many points spread over these kinds of calls, the rare ones whole.
 pub(crate) fn points(counts: &BTreeMap<String, usize>, kinds: &[&str], most: usize) -> Vec<(String, usize)> {
-    let share = most / kinds.iter().filter(|call| counts.contains_key(**call)).count();
+    let mut rarest: Vec<(&str, usize)> = kinds
+        .iter()
+        .filter_map(|kind| Some((*kind, *counts.get(*kind)?)))
+        .collect();
+    rarest.sort_by_key(|(_, count)| *count);
     let mut points = Vec::new();
-    for call in kinds {
-        let count = counts.get(*call).copied().unwrap_or(0);
-        let step = count.div_ceil(share).max(1);
-        points.extend((1..=count).step_by(step).map(|k| ((*call).to_owned(), k)));
+    for (n, (call, count)) in rarest.iter().enumerate() {
+        let take = ((most - points.len()) / (rarest.len() - n)).min(*count);
+        points.extend((0..take).map(|i| ((*call).to_owned(), 1 + i * count / take)));
     }
     points
 }

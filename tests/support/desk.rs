@@ -249,7 +249,7 @@ impl Desk {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 self.find_secrets(&path);
-            } else if !path.ends_with("client-secret") {
+            } else if path.is_file() && !path.ends_with("client-secret") {
                 let bytes = std::fs::read(&path).unwrap();
                 let found = bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes());
                 assert!(!found, "a secret in {}", path.display());
