@@ -37,11 +37,14 @@ fn lives_until(daemon: &mut Running, mut is_so: impl FnMut(&Running) -> bool) ->
     true
 }
 
-/// The life of a daemon, as far as it gets.
+/// The life of a daemon, as far as it gets. The first one of a state is left alone until it has walked; a later one
+/// may have walked already, and is asked for a pass as soon as it answers.
 fn life(desk: &Desk, shop: &Shop, trace: &str, inject: Option<&str>) -> Outcome {
+    let is_first = !desk.state().exists();
     let command = desk.traced_command(&["-D"], trace, inject, &["run"]);
     let mut daemon = desk.launch(command);
-    if lives_until(&mut daemon, |daemon| daemon.said("err").contains("walked")) {
+    let begun = |daemon: &Running| daemon.said("err").contains("walked") || !is_first && desk.answers();
+    if lives_until(&mut daemon, begun) {
         change(shop);
         desk.run(&["--once"]);
         if !daemon.has_ended() {

@@ -64,9 +64,13 @@ impl Running {
 
     /// Waits until this is on its stderr.
     pub(crate) fn until_said(&mut self, part: &str) {
+        self.until_said_times(part, 1);
+    }
+
+    pub(crate) fn until_said_times(&mut self, part: &str, times: usize) {
         let log = self.log.with_extension("err");
-        let has = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).contains(part);
-        self.until(part, has);
+        let said = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).matches(part).count();
+        self.until(part, || said() >= times);
     }
 
     /// Lets it run for so long, or until it ends.
