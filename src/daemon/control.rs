@@ -11,7 +11,7 @@ use contract::Progress;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -62,17 +62,20 @@ impl Control {
 
 async fn accept(listener: UnixListener, current: Current, stop: CancellationToken) {
     let mut told = false;
+    let crowded = Arc::new(Notify::new());
     let mut askers = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 told = false;
-                askers.spawn(serve(stream, current.clone(), stop.clone()));
+                askers.spawn(serve(stream, current.clone(), stop.clone(), crowded.clone()));
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!("commands beside the daemon have to wait: {error}");
                 }
+                // The daemon's own work needs files too: who has not said yet what they want goes.
+                crowded.notify_waiters();
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
@@ -80,11 +83,14 @@ async fn accept(listener: UnixListener, current: Current, stop: CancellationToke
     }
 }
 
-async fn serve(stream: UnixStream, current: Current, stop: CancellationToken) {
+async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, crowded: Arc<Notify>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader.take(JOB_BYTES_MAX));
     let mut line = String::new();
-    let asked = tokio::time::timeout(ASK_WITHIN, reader.read_line(&mut line)).await;
+    let asked = tokio::select! {
+        asked = tokio::time::timeout(ASK_WITHIN, reader.read_line(&mut line)) => asked,
+        () = crowded.notified() => return,
+    };
     if !matches!(asked, Ok(Ok(1..))) {
         return;
     }
