@@ -32,6 +32,8 @@ use crate::work::Parts;
 /// things meanwhile.
 const CALL_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A state file that was good for so long is opened again at once when it fails.
+const SOUND_AFTER: Duration = Duration::from_secs(60);
 /// With the time that calls of the system still get at the very end, this must stay below ten seconds.
 const ENDS_WITHIN: Duration = Duration::from_millis(6_500);
 
@@ -64,6 +66,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let mut delays = Delays::new(Duration::from_secs(1), Duration::from_secs(30));
     let outcome = loop {
         let config = parts.config.clone();
+        let started = start.clock.monotonic();
         let generation = Arc::new(Generation::start(parts));
         generations.send_replace(Some(generation.clone()));
         let end = generation.until_end(&start).await;
@@ -83,6 +86,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
             End::State(error) => {
                 if in_time(&start, generation.end()).await.is_none() {
                     break Ok(());
+                }
+                if start.clock.monotonic().saturating_sub(started) >= SOUND_AFTER {
+                    delays.reset();
                 }
                 match reopen(&start, &config, error, &mut delays).await {
                     Ok(Some(next)) => parts = next,
