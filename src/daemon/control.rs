@@ -26,6 +26,9 @@ const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// How long to leave the socket alone after it could not accept, as when files have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 
+/// Who asks at a time when nothing can be done is told so after this.
+const SILENT_FOR: Duration = Duration::from_secs(1);
+
 type Current = watch::Receiver<Option<Arc<Generation>>>;
 
 pub(super) struct Control {
@@ -145,6 +148,7 @@ async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, cr
 
 /// Does the job, over as many generations as come and go meanwhile: each goes on where the one before stopped.
 async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: CancellationToken) -> Told {
+    let mut has_said = false;
     loop {
         let generation = loop {
             if gone.is_cancelled() {
@@ -159,6 +163,10 @@ async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: 
                     if changed.is_err() {
                         return told(Err(Stopped.into()));
                     }
+                }
+                () = tokio::time::sleep(SILENT_FOR), if !has_said => {
+                    has_said = true;
+                    voice.say("waiting for the daemon, which cannot use its state file just now; its log says why");
                 }
                 () = gone.cancelled() => {}
             }
