@@ -53,7 +53,10 @@ pub struct Start {
 pub async fn run(start: Start) -> anyhow::Result<()> {
     let config = Arc::new((start.load)()?);
     tell_unserved(&config);
-    let store = Store::open(&config.state_path, start.clock.clone()).await?;
+    let store = tokio::select! {
+        opened = Store::open(&config.state_path, start.clock.clone()) => opened?,
+        () = start.stop.cancelled() => return Ok(()),
+    };
     let mut parts = Parts::over(config, &[], Arc::new(store), start.clock.clone(), CALL_PATIENCE).await?;
     let (generations, current) = watch::channel(None);
     let control = Control::open(&parts.config.state_path, current, start.stop.clone())?;
