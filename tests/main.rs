@@ -3,6 +3,7 @@
 
 mod crash;
 mod daemon;
+mod daemon_crash;
 mod house;
 mod reading;
 mod regress;

@@ -2,6 +2,7 @@
 //! binary is run, and a checker that looks at the outside only.
 
 mod check;
+mod daemon;
 mod desk;
 mod disk;
 mod run;

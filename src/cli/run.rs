@@ -7,7 +7,7 @@ use contract::RealClock;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Console;
-use crate::config::{Config, Mode};
+use crate::config::{self, Config, Mode};
 use crate::daemon::{self, Start};
 use crate::engine::Voice;
 use crate::store::Store;
@@ -74,7 +74,14 @@ pub(super) async fn daemon(path: &Path) -> anyhow::Result<()> {
     let mut hup = signal(SignalKind::hangup())?;
     let path = path.to_owned();
     let running = daemon::run(Start {
-        load: Box::new(move || load(&path, Mode::Full)),
+        load: Box::new(move || {
+            let config = config::load(&path, Mode::Full, &config::process_env)?;
+            // Through the log, which holds up nobody when stderr is not read.
+            if !config.warnings.is_empty() {
+                tracing::warn!("{}", config.warnings);
+            }
+            Ok(config)
+        }),
         clock: Arc::new(RealClock::default()),
         stop: stop.clone(),
         reload: reload.clone(),

@@ -41,8 +41,12 @@ pub async fn ask(state: &Path, job: &Job, voice: &dyn Voice) -> anyhow::Result<O
     let wish = serde_json::to_string(&Wish::Job(job.clone()))?;
     let lost = "the daemon that runs over this state file went away; nothing is lost: run the command again";
     stream.write_all(format!("{wish}\n").as_bytes()).await.context(lost)?;
-    let mut lines = BufReader::new(stream).lines();
-    while let Some(line) = lines.next_line().await.context(lost)? {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).await.context(lost)?;
+        // Half a line is the last word of a daemon that was killed.
+        anyhow::ensure!(line.ends_with('\n'), lost);
         let frame: Frame = serde_json::from_str(&line).context(
             "the daemon that runs over this state file speaks otherwise; it may be of another version: restart it",
         )?;
@@ -59,5 +63,4 @@ pub async fn ask(state: &Path, job: &Job, voice: &dyn Voice) -> anyhow::Result<O
             Frame::End(told) => return Ok(Some(told)),
         }
     }
-    anyhow::bail!(lost)
 }

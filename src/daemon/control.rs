@@ -11,7 +11,7 @@ use contract::Progress;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,9 @@ use crate::work::{FAILED, Job, Told, perform, told};
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// How long to leave the socket alone after it could not accept, as when files have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+
+/// Who asks at a time when nothing can be done is told so after this.
+const SILENT_FOR: Duration = Duration::from_secs(1);
 
 type Current = watch::Receiver<Option<Arc<Generation>>>;
 
@@ -62,17 +65,20 @@ impl Control {
 
 async fn accept(listener: UnixListener, current: Current, stop: CancellationToken) {
     let mut told = false;
+    let crowded = Arc::new(Notify::new());
     let mut askers = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 told = false;
-                askers.spawn(serve(stream, current.clone(), stop.clone()));
+                askers.spawn(serve(stream, current.clone(), stop.clone(), crowded.clone()));
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!("commands beside the daemon have to wait: {error}");
                 }
+                // The daemon's own work needs files too: who has not said yet what they want goes.
+                crowded.notify_waiters();
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
@@ -80,11 +86,14 @@ async fn accept(listener: UnixListener, current: Current, stop: CancellationToke
     }
 }
 
-async fn serve(stream: UnixStream, current: Current, stop: CancellationToken) {
+async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, crowded: Arc<Notify>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader.take(JOB_BYTES_MAX));
     let mut line = String::new();
-    let asked = tokio::time::timeout(ASK_WITHIN, reader.read_line(&mut line)).await;
+    let asked = tokio::select! {
+        asked = tokio::time::timeout(ASK_WITHIN, reader.read_line(&mut line)) => asked,
+        () = crowded.notified() => return,
+    };
     if !matches!(asked, Ok(Ok(1..))) {
         return;
     }
@@ -139,6 +148,7 @@ async fn serve(stream: UnixStream, current: Current, stop: CancellationToken) {
 
 /// Does the job, over as many generations as come and go meanwhile: each goes on where the one before stopped.
 async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: CancellationToken) -> Told {
+    let mut has_said = false;
     loop {
         let generation = loop {
             if gone.is_cancelled() {
@@ -153,6 +163,10 @@ async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: 
                     if changed.is_err() {
                         return told(Err(Stopped.into()));
                     }
+                }
+                () = tokio::time::sleep(SILENT_FOR), if !has_said => {
+                    has_said = true;
+                    voice.say("waiting for the daemon, which cannot use its state file just now; its log says why");
                 }
                 () = gone.cancelled() => {}
             }

@@ -32,6 +32,11 @@ use crate::work::Parts;
 /// things meanwhile.
 const CALL_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A state file that was good for so long is opened again at once when it fails.
+const SOUND_AFTER: Duration = Duration::from_secs(60);
+/// With the time that calls of the system still get at the very end, this must stay below ten seconds.
+const ENDS_WITHIN: Duration = Duration::from_millis(6_500);
+
 /// What the daemon is given at start.
 pub struct Start {
     /// Reads and checks the config, now and at each reload.
@@ -48,7 +53,10 @@ pub struct Start {
 pub async fn run(start: Start) -> anyhow::Result<()> {
     let config = Arc::new((start.load)()?);
     tell_unserved(&config);
-    let store = Store::open(&config.state_path, start.clock.clone()).await?;
+    let store = tokio::select! {
+        opened = Store::open(&config.state_path, start.clock.clone()) => opened?,
+        () = start.stop.cancelled() => return Ok(()),
+    };
     let mut parts = Parts::over(config, &[], Arc::new(store), start.clock.clone(), CALL_PATIENCE).await?;
     let (generations, current) = watch::channel(None);
     let control = Control::open(&parts.config.state_path, current, start.stop.clone())?;
@@ -61,21 +69,30 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let mut delays = Delays::new(Duration::from_secs(1), Duration::from_secs(30));
     let outcome = loop {
         let config = parts.config.clone();
+        let started = start.clock.monotonic();
         let generation = Arc::new(Generation::start(parts));
         generations.send_replace(Some(generation.clone()));
         let end = generation.until_end(&start).await;
         generations.send_replace(None);
-        let store = generation.end().await;
         match end {
-            End::Stop => break close(store).await,
+            End::Stop => {
+                let ending = async { close(generation.end().await).await };
+                break in_time(&start, ending).await.unwrap_or(Ok(()));
+            }
             End::Reload(next) => {
+                drop(generation.end().await);
                 delays.reset();
                 parts = *next;
                 tracing::info!(flows = parts.config.flows.len(), "the new config is in force");
                 notify::ready();
             }
             End::State(error) => {
-                drop(store);
+                if in_time(&start, generation.end()).await.is_none() {
+                    break Ok(());
+                }
+                if start.clock.monotonic().saturating_sub(started) >= SOUND_AFTER {
+                    delays.reset();
+                }
                 match reopen(&start, &config, error, &mut delays).await {
                     Ok(Some(next)) => parts = next,
                     Ok(None) => break Ok(()),
@@ -99,6 +116,22 @@ fn tell_unserved(config: &Config) {
     }
     if config.admin.is_some() {
         tracing::warn!("`admin` is checked and not served in this version; see `selorax-sync status`");
+    }
+}
+
+/// A lock on the state file or a disk that hangs must not keep a daemon that is told to stop. What is not put in
+/// order then, the next start puts in order. `None`: it was told to stop, and the time for that is over.
+async fn in_time<T>(start: &Start, doing: impl Future<Output = T>) -> Option<T> {
+    let over = async {
+        start.stop.cancelled().await;
+        tokio::time::sleep(ENDS_WITHIN).await;
+    };
+    tokio::select! {
+        done = doing => Some(done),
+        () = over => {
+            tracing::warn!("the state file was not put in order in time; the next start does that, and nothing is lost");
+            None
+        }
     }
 }
 
@@ -127,7 +160,10 @@ async fn reopen(
             () = start.clock.sleep(delay) => {}
             () = start.stop.cancelled() => return Ok(None),
         }
-        let opened = Store::open(&config.state_path, start.clock.clone()).await;
+        let opened = tokio::select! {
+            opened = Store::open(&config.state_path, start.clock.clone()) => opened,
+            () = start.stop.cancelled() => return Ok(None),
+        };
         error = match opened {
             Ok(store) => {
                 let store = Arc::new(store);

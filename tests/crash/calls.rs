@@ -19,7 +19,7 @@ fn desk(shop: &Shop) -> Desk {
 }
 
 /// How often each kind of call comes, in the thread that makes most of them: strace counts by thread.
-fn counted(traced: &str) -> BTreeMap<String, usize> {
+pub(crate) fn counted(traced: &str) -> BTreeMap<String, usize> {
     let mut by_thread: BTreeMap<(String, String), usize> = BTreeMap::new();
     for line in traced.lines() {
         let mut words = line.split_whitespace();
@@ -38,15 +38,17 @@ fn counted(traced: &str) -> BTreeMap<String, usize> {
     most
 }
 
-/// Points spread over the kinds of calls, the rare ones whole.
-fn points(counts: &BTreeMap<String, usize>) -> Vec<(String, usize)> {
-    let kinds: Vec<&str> = CALLS.split(',').filter(|call| *call != "openat").collect();
-    let share = POINTS / kinds.iter().filter(|call| counts.contains_key(**call)).count();
+/// So many points spread over these kinds of calls, the rare ones whole.
+pub(crate) fn points(counts: &BTreeMap<String, usize>, kinds: &[&str], most: usize) -> Vec<(String, usize)> {
+    let mut rarest: Vec<(&str, usize)> = kinds
+        .iter()
+        .filter_map(|kind| Some((*kind, *counts.get(*kind)?)))
+        .collect();
+    rarest.sort_by_key(|(_, count)| *count);
     let mut points = Vec::new();
-    for call in kinds {
-        let count = counts.get(call).copied().unwrap_or(0);
-        let step = count.div_ceil(share).max(1);
-        points.extend((1..=count).step_by(step).map(|k| (call.to_owned(), k)));
+    for (n, (call, count)) in rarest.iter().enumerate() {
+        let take = ((most - points.len()) / (rarest.len() - n)).min(*count);
+        points.extend((0..take).map(|i| ((*call).to_owned(), 1 + i * count / take)));
     }
     points
 }
@@ -59,7 +61,8 @@ fn scenario(shop: &Shop) -> Vec<(String, usize)> {
     for call in ["fsync", "pwrite64", "renameat2", "unlink"] {
         assert!(counts.contains_key(call), "the work makes no {call}: {counts:?}");
     }
-    points(&counts)
+    let kinds: Vec<&str> = CALLS.split(',').filter(|call| *call != "openat").collect();
+    points(&counts, &kinds, POINTS)
 }
 
 #[test]

@@ -197,8 +197,22 @@ impl Desk {
 
     /// Under strace, which makes calls fail or kills at them: `fdatasync:signal=SIGKILL:when=3`.
     pub(crate) fn strace(&self, trace: &str, inject: Option<&str>, args: &[&str]) -> Outcome {
+        self.launch(self.traced_command(&[], trace, inject, args)).wait()
+    }
+
+    /// The program under strace. With `-D` among the options the process that is started is the program itself.
+    pub(crate) fn traced_command(
+        &self,
+        options: &[&str],
+        trace: &str,
+        inject: Option<&str>,
+        args: &[&str],
+    ) -> Command {
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o"]).arg(self.path("runs/strace"));
+        command
+            .args(options)
+            .args(["-f", "-qq", "-o"])
+            .arg(self.path("runs/strace"));
         // Only the calls in question stop the program then; but signals are not sent that way.
         if !inject.is_some_and(|inject| inject.contains("signal=")) {
             command.arg("--seccomp-bpf");
@@ -214,7 +228,7 @@ impl Desk {
             found,
             "these tests need strace: apt-get install --no-install-recommends strace"
         );
-        self.launch(command).wait()
+        command
     }
 
     /// What strace wrote down of the last run under it.

@@ -62,6 +62,17 @@ impl Running {
         }
     }
 
+    /// Waits until this is on its stderr.
+    pub(crate) fn until_said(&mut self, part: &str) {
+        self.until_said_times(part, 1);
+    }
+
+    pub(crate) fn until_said_times(&mut self, part: &str, times: usize) {
+        let log = self.log.with_extension("err");
+        let said = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).matches(part).count();
+        self.until(part, || said() >= times);
+    }
+
     /// Lets it run for so long, or until it ends.
     pub(crate) fn let_run(&mut self, time: Duration) {
         let until = Instant::now() + time;
@@ -74,6 +85,10 @@ impl Running {
     pub(crate) fn kill(mut self) -> Outcome {
         self.child.kill().unwrap();
         self.wait()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -103,7 +118,8 @@ impl Running {
         outcome
     }
 
-    fn said(&self, stream: &str) -> String {
+    /// What it has written so far to `out` or `err`.
+    pub(crate) fn said(&self, stream: &str) -> String {
         let bytes = std::fs::read(self.log.with_extension(stream)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
