@@ -54,6 +54,8 @@ pub fn look(row: &Row, link: Option<&LinkRow>, light: &Light) -> Look {
     match (row.stamp, link.stamp) {
         // An older copy of the store answered, or two changes fell into one second.
         (Some(new), Some(known)) if new <= known => Look::Reread,
+        // It used to say when it changed.
+        (None, Some(_)) => Look::Reread,
         _ => Look::Evaluate,
     }
 }
@@ -194,7 +196,7 @@ mod tests {
             (row(Some(101), 6), Look::Evaluate),
             (row(Some(100), 6), Look::Reread),
             (row(Some(99), 6), Look::Reread),
-            (row(None, 6), Look::Evaluate),
+            (row(None, 6), Look::Reread),
         ] {
             assert_eq!(look(&row, Some(&link), &NOW), look_as, "{row:?}");
         }

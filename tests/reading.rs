@@ -6,7 +6,7 @@ mod denied;
 mod large;
 mod late;
 mod odd;
-mod others;
+pub(crate) mod others;
 mod pages;
 mod pauses;
 mod rig;

@@ -224,7 +224,8 @@ impl Engine {
         keep: &mut Keep,
     ) -> anyhow::Result<Option<Error>> {
         match error.fault {
-            Fault::Throttled { .. } => Ok(Some(error)),
+            // It was not even reached: that says nothing of the record.
+            Fault::Throttled { .. } | Fault::Transient { reached: false } => Ok(Some(error)),
             // Refused as a whole, or only this one?
             Fault::Denied if ask_once(flows, health).await.is_err() => Ok(Some(error)),
             Fault::Denied | Fault::Rejected => {

@@ -113,8 +113,9 @@ fn failures_are_tried_again_and_put_out_of_sight_by_the_daemon() {
     let list = desk.run(&["failures", "list", "--json"]).ends(0);
     let list: serde_json::Value = serde_json::from_str(&list.out).unwrap();
     let id_of = |record: i64| {
+        let record = record.to_string();
         let failures = list.as_array().unwrap().iter();
-        let mut found = failures.filter(|failure| failure["record"] == record.to_string());
+        let mut found = failures.filter(|failure| failure["record"].as_str() == Some(record.as_str()));
         found.next().unwrap()["id"].to_string()
     };
     let retried = desk.run(&["failures", "retry", &id_of(ids[0])]).ends(3);

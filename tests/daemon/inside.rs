@@ -99,12 +99,17 @@ impl Inside {
 
     /// Waits until something is so while the daemon lives.
     #[track_caller]
-    pub(super) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+    pub(super) fn until(&self, what: &str, is_so: impl FnMut() -> bool) {
+        self.until_within(Duration::from_secs(60), what, is_so);
+    }
+
+    #[track_caller]
+    pub(super) fn until_within(&self, limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
         let started = Instant::now();
         while !is_so() {
             let lives = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
             assert!(lives, "the daemon ended before {what}");
-            assert!(started.elapsed() < Duration::from_secs(60), "{what} did not come");
+            assert!(started.elapsed() < limit, "{what} did not come");
             std::thread::sleep(Duration::from_millis(2));
         }
     }

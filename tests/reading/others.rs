@@ -1,7 +1,7 @@
 //! Customers, products, stock and the store's profile: their history while the shop goes on and the platform
 //! stumbles, and the walks by keyset against a store that hides, miscounts or ignores what it is asked.
 
-mod checker;
+pub(crate) mod checker;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -201,13 +201,7 @@ impl Desk {
     }
 
     /// The program under strace. With `-D` among the options the process that is started is the program itself.
-    pub(crate) fn traced_command(
-        &self,
-        options: &[&str],
-        trace: &str,
-        inject: Option<&str>,
-        args: &[&str],
-    ) -> Command {
+    pub(crate) fn traced_command(&self, options: &[&str], trace: &str, inject: Option<&str>, args: &[&str]) -> Command {
         let mut command = Command::new("strace");
         command
             .args(options)

@@ -11,17 +11,17 @@ use crate::support::Covered;
 
 /// What is looked at: each makes files of its own name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Customers,
     Products,
     Inventory,
 }
 
 /// The cells of one version, the key first.
-pub(super) type Version = Vec<String>;
+pub(crate) type Version = Vec<String>;
 
 impl Kind {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Customers => "customers",
             Kind::Products => "products",
@@ -65,12 +65,12 @@ impl Kind {
         }
     }
 
-    pub(super) fn resource(self) -> String {
+    pub(crate) fn resource(self) -> String {
         let name = self.name();
         format!("      {name}:\n        write: {{file: \"{name}-{{timestamp}}-{{batch}}.csv\", max_records: 2000}}\n")
     }
 
-    pub(super) fn flow(self) -> String {
+    pub(crate) fn flow(self) -> String {
         let name = self.name();
         let lines = self.map().iter();
         let map: String = lines
@@ -90,7 +90,7 @@ impl Kind {
     }
 
     /// What the shop has at last, by key.
-    pub(super) fn truth(self, world: &World) -> BTreeMap<String, Version> {
+    pub(crate) fn truth(self, world: &World) -> BTreeMap<String, Version> {
         let (customers, products) = (world.final_customers(), world.final_products());
         let versions: Vec<Version> = match self {
             Kind::Customers => customers.values().map(|customer| customer_of(customer)).collect(),
@@ -104,7 +104,7 @@ impl Kind {
     }
 
     /// What a summary must say of the whole history, by a reckoning of its own.
-    pub(super) fn cover(self, world: &World) -> Covered {
+    pub(crate) fn cover(self, world: &World) -> Covered {
         let (ids, total): (Vec<i64>, i64) = match self {
             Kind::Customers => {
                 let all = world.final_customers();
@@ -134,7 +134,7 @@ impl Kind {
     }
 
     /// All rows of this kind's files, in the order of their names.
-    pub(super) fn rows(self, folder: &Path) -> Vec<Version> {
+    pub(crate) fn rows(self, folder: &Path) -> Vec<Version> {
         let Ok(entries) = std::fs::read_dir(folder) else {
             return Vec::new();
         };
@@ -161,7 +161,7 @@ impl Kind {
     }
 
     /// All that is wrong: something lost, a version sent twice, out of order or never true.
-    pub(super) fn complaints(self, folder: &Path, world: &World) -> Vec<String> {
+    pub(crate) fn complaints(self, folder: &Path, world: &World) -> Vec<String> {
         let mut history: BTreeMap<String, Vec<Version>> = BTreeMap::new();
         for event in world.events().iter().filter(|event| event.kind != Change::Deleted) {
             for version in self.versions(&event.record) {
