@@ -86,7 +86,7 @@ fn the_manual_tells_every_key_of_the_config() {
 fn systemd_reads_the_unit_files() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = Vec::new();
-    for name in ["selorax-sync.service", "selorax-sync.timer"] {
+    for name in ["selorax-sync.service"] {
         let text = std::fs::read_to_string(root().join("systemd").join(name)).unwrap();
         // The program and the drop folder are where this machine has them.
         let own = text.replace("/usr/bin/selorax-sync", env!("CARGO_BIN_EXE_selorax-sync"));
@@ -96,7 +96,7 @@ fn systemd_reads_the_unit_files() {
     }
     let told = verify(&units.iter().map(AsRef::as_ref).collect::<Vec<_>>());
     assert_eq!(told, Ok(()), "the unit files as they are");
-    std::fs::write(&units[0], "[Service]\nType=oneshot\nProtectSistem=strict\n").unwrap();
+    std::fs::write(&units[0], "[Service]\nType=notify\nProtectSistem=strict\n").unwrap();
     assert!(verify(&[units[0].as_ref()]).is_err(), "a misspelt key is not told");
 }
 
