@@ -6,4 +6,5 @@ mod inside;
 mod panics;
 mod reload;
 mod rig;
+mod service;
 mod upkeep;

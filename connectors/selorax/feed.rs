@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Upkeep, Use, Window};
+use contract::{Cursor, Error, Key, Malformed, Pass, Raw, Record, Row, Source, Stamp, Upkeep, Use, Value, Window};
 
 use super::api::{Api, Listed};
 use super::changes::Changes;
@@ -166,6 +166,8 @@ impl Source for Feed {
 
     fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed> {
         match body {
+            // Every row is documented to say when it changed. One that does not is not taken at its word.
+            Raw::Value(value) if !single && !has_stamp(&value) => Ok(Record::Partial),
             Raw::Value(value) => self.resource.decode(value, single),
             Raw::Unreadable(why) => Err(Malformed(why)),
         }
@@ -182,6 +184,11 @@ impl Source for Feed {
     async fn ping(&self) -> Result<(), Error> {
         self.probe().await.map(|_| ())
     }
+}
+
+fn has_stamp(value: &Value) -> bool {
+    let stamp = read::first(read::inner(value), &["updated_at"]);
+    stamp.and_then(read::stamp).is_some()
 }
 
 pub(super) fn cursor(stamp: Stamp) -> Cursor {

@@ -48,8 +48,8 @@ impl Store {
         let patient = limit / 4;
         let rows = sqlx::query(
             "SELECT key, row_hash, attempts, missing, stamp, asked_by, urgency, again FROM inbox WHERE id IN ( \
-             SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 \
-             ORDER BY urgency DESC, due_at, id LIMIT ?4) \
+             SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 AND urgency = \
+             (SELECT max(urgency) FROM inbox WHERE feed = ?1 AND parked IS NULL) ORDER BY due_at, id LIMIT ?4) \
              UNION SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 \
              ORDER BY urgency, due_at, id LIMIT ?3)) ORDER BY urgency, due_at, id",
         )
