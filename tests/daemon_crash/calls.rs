@@ -9,7 +9,16 @@ use crate::support::{Desk, Outcome, Running, Setup, Shop};
 
 /// What changes a disk, a peer, or what a peer knows of us.
 const CALLS: [&str; 11] = [
-    "pwrite64", "fsync", "fdatasync", "sendto", "writev", "renameat2", "rename", "unlink", "unlinkat", "ftruncate",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "sendto",
+    "writev",
+    "renameat2",
+    "rename",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
     "write",
 ];
 /// Places at which the daemon is killed, over all kinds.

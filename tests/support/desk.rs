@@ -194,20 +194,15 @@ impl Desk {
     }
 
     /// The program under strace. With `-D` among the options the process that is started is the program itself.
-    pub(crate) fn traced_command(
-        &self,
-        options: &[&str],
-        trace: &str,
-        inject: Option<&str>,
-        args: &[&str],
-    ) -> Command {
+    pub(crate) fn traced_command(&self, options: &[&str], trace: &str, inject: Option<&str>, args: &[&str]) -> Command {
         let mut command = Command::new("strace");
         command
             .args(options)
             .args(["-f", "-qq", "-o"])
             .arg(self.path("runs/strace"));
-        // Only the calls in question stop the program then; but signals are not sent that way.
-        if !inject.is_some_and(|inject| inject.contains("signal=")) {
+        // Only the calls in question stop the program then; but signals are not sent that way, and a program that
+        // strace has let go of would have these calls refused for good.
+        if !inject.is_some_and(|inject| inject.contains("signal=")) && !options.contains(&"-D") {
             command.arg("--seccomp-bpf");
         }
         command.arg(format!("--trace={trace}"));

@@ -69,7 +69,11 @@ impl Running {
 
     pub(crate) fn until_said_times(&mut self, part: &str, times: usize) {
         let log = self.log.with_extension("err");
-        let said = || String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).matches(part).count();
+        let said = || {
+            String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default())
+                .matches(part)
+                .count()
+        };
         self.until(part, || said() >= times);
     }
 
