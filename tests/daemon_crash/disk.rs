@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sandbox::{Fault, Rule};
 
 use crate::crash::calls::counted;
-use crate::support::{Desk, Mount, Running, Setup, Shop, names};
+use crate::support::{Desk, Mount, Running, STOPS_WITHIN, Setup, Shop, names};
 
 const DISK_KIB: usize = 8 * 1024;
 const BALLAST_BYTES: u64 = 1 << 20;
@@ -75,7 +75,6 @@ fn sy_04_a14_a_daemon_whose_disk_was_full_goes_on_by_itself() {
             "the ballast was not rebuilt: {:?}",
             names(&desk.path("disk"))
         );
-        eprintln!("{leave_kib} KiB left: {:?}; {}", freed.elapsed(), daemon.said("err"));
         daemon.stop();
         desk.check(&shop);
     }
@@ -182,37 +181,55 @@ fn untrace(daemon: &Running) {
     }
 }
 
+/// A daemon under which one sync fails. It is asked for a pass and told to stop if its first walk ends well.
+fn until_it_fails(desk: &Desk, shop: &Shop, inject: &str) -> Running {
+    let mut daemon = desk.launch(desk.traced_command(&["-D"], "fsync", Some(inject), &["run"]));
+    let started = Instant::now();
+    let mut asked = false;
+    while !has_failed(desk) && !daemon.has_ended() && started.elapsed() < Duration::from_secs(20) {
+        if !asked && daemon.said("err").contains("walked") {
+            asked = true;
+            change(shop);
+            let outcome = desk.run(&["--once"]);
+            assert!(matches!(outcome.code, Some(0 | 1 | 3)), "{inject}: {outcome:?}");
+            daemon.signal("TERM");
+        }
+        daemon.let_run(Duration::from_millis(5));
+    }
+    untrace(&daemon);
+    // One that ends does so now, or when it has put its state in order.
+    daemon.let_run(if asked {
+        STOPS_WITHIN
+    } else {
+        Duration::from_millis(300)
+    });
+    daemon
+}
+
+fn has_failed(desk: &Desk) -> bool {
+    desk.path("runs/strace").exists() && desk.traced().contains("(INJECTED)")
+}
+
+#[track_caller]
+fn rests(desk: &Desk, shop: &Shop, daemon: Running, inject: &str) {
+    desk.settle_beside();
+    daemon.stop();
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.check(shop)));
+    assert!(checked.is_ok(), "after {inject}");
+}
+
 #[test]
 fn sy_22_a_sync_that_fails_once_loses_and_doubles_nothing() {
     let shop = Shop::of(400);
     let count = syncs(&shop);
     let (mut struck, mut went_on) = (0, 0);
     for k in 0..POINTS {
-        let n = 1 + k * count / POINTS;
+        let inject = format!("fsync:error=EIO:when={}", 1 + k * count / POINTS);
         let desk = Desk::with(&shop, setup());
-        let inject = format!("fsync:error=EIO:when={n}");
-        let mut daemon = desk.launch(desk.traced_command(&["-D"], "fsync", Some(&inject), &["run"]));
-        let injected = |desk: &Desk| desk.path("runs/strace").exists() && desk.traced().contains("(INJECTED)");
-        let mut asked = false;
-        let started = Instant::now();
-        while !injected(&desk) && !daemon.has_ended() && started.elapsed() < Duration::from_secs(20) {
-            if !asked && daemon.said("err").contains("walked") {
-                asked = true;
-                change(&shop);
-                let outcome = desk.run(&["--once"]);
-                assert!(matches!(outcome.code, Some(0 | 1 | 3)), "{inject}: {outcome:?}");
-                daemon.signal("TERM");
-            }
-            daemon.let_run(Duration::from_millis(5));
-        }
-        struck += usize::from(injected(&desk));
-        untrace(&daemon);
+        let mut daemon = until_it_fails(&desk, &shop, &inject);
+        struck += usize::from(has_failed(&desk));
         change(&shop);
-        let ended = asked || {
-            daemon.let_run(Duration::from_millis(300));
-            daemon.has_ended()
-        };
-        if ended {
+        if daemon.has_ended() {
             let outcome = daemon.wait();
             match outcome.code {
                 Some(0) => {}
@@ -221,16 +238,9 @@ fn sy_22_a_sync_that_fails_once_loses_and_doubles_nothing() {
         } else {
             went_on += 1;
             daemon.until("that it answers", || desk.answers());
-            desk.settle_beside();
-            daemon.stop();
-            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.check(&shop)));
-            assert!(checked.is_ok(), "after {inject}");
+            rests(&desk, &shop, daemon, &inject);
         }
-        let daemon = desk.daemon();
-        desk.settle_beside();
-        daemon.stop();
-        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| desk.check(&shop)));
-        assert!(checked.is_ok(), "after {inject}");
+        rests(&desk, &shop, desk.daemon(), &inject);
     }
     eprintln!("{struck} of {POINTS} failures struck, {went_on} daemons went on");
     assert!(struck * 10 >= POINTS * 9, "only {struck} of {POINTS} failures struck");
