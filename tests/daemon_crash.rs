@@ -2,5 +2,8 @@
 //! shop's truth says, with nothing lost and nothing twice.
 
 mod calls;
+mod clock;
+mod disk;
 mod kills;
 mod signals;
+mod system;

@@ -9,6 +9,7 @@ mod run;
 mod shop;
 
 pub(crate) use check::{complaints, names, rows};
+pub(crate) use daemon::STOPS_WITHIN;
 pub(crate) use desk::{Desk, Setup};
 pub(crate) use disk::Mount;
 pub(crate) use run::{Outcome, Running};

@@ -78,7 +78,7 @@ fn sy_09_sigterm_while_an_answer_hangs() {
 #[test]
 fn sy_09_sigterm_while_a_file_is_published() {
     let shop = Shop::of(600);
-    for (call, ms) in [("renameat2", 2_500), ("fsync", 700)] {
+    for (call, ms) in [("renameat2", 2_500), ("renameat2", 8_000), ("fsync", 700)] {
         let desk = desk(&shop);
         let inject = format!("{call}:delay_enter={}", ms * 1000);
         let mut daemon = desk.traced_daemon(call, Some(&inject));

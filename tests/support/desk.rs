@@ -207,8 +207,9 @@ impl Desk {
             .args(options)
             .args(["-f", "-qq", "-o"])
             .arg(self.path("runs/strace"));
-        // Only the calls in question stop the program then; but signals are not sent that way.
-        if !inject.is_some_and(|inject| inject.contains("signal=")) {
+        // Only the calls in question stop the program then; but signals are not sent that way, and a program that
+        // strace has let go of would have these calls refused for good.
+        if !inject.is_some_and(|inject| inject.contains("signal=")) && !options.contains(&"-D") {
             command.arg("--seccomp-bpf");
         }
         command.arg(format!("--trace={trace}"));

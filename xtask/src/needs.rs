@@ -7,13 +7,15 @@ use std::process::Command;
 use crate::stage;
 
 /// A program, and the Debian package that it comes in.
-const NEEDS: [(&str, &str); 5] = [
+const NEEDS: [(&str, &str); 6] = [
     // System calls are counted, made to fail, and cut off by a kill.
     ("strace", "strace"),
     // A process is run as another user, on a small disk of its own, and sent signals.
     ("setpriv", "util-linux"),
     ("mount", "mount"),
     ("kill", "procps"),
+    // A daemon is run while its clock jumps.
+    ("faketime", "faketime"),
     // The unit files are checked by the tool that reads them.
     ("systemd-analyze", "systemd"),
 ];
