@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use contract::{Fault as Trouble, Key};
+use contract::{Fault as Trouble, Key, Use};
 use sandbox::{Fault, Length, Options, Rule, When};
 
 use super::rig::{Setup, cursor, drive};
@@ -55,7 +55,7 @@ async fn api_06_a_200_that_is_no_answer_moves_nothing_and_names_its_kind() {
 async fn api_07_a_page_cut_at_every_byte_is_never_taken() {
     let rig = Setup::orders(2).start().await;
     let orders = rig.orders();
-    let whole = drive(orders.changes(&cursor(0))).await.unwrap();
+    let whole = drive(orders.changes(&cursor(0), Use::Feed)).await.unwrap();
     let length = body_length(&rig).await;
     assert!(length > 1_000, "{length} bytes");
     for bytes in 0..length {
@@ -65,7 +65,7 @@ async fn api_07_a_page_cut_at_every_byte_is_never_taken() {
             length: Length::Cut,
         };
         let cut = rig.world.fault(Rule::list(cut).when(When::Times(1)));
-        let walk = drive(orders.changes(&cursor(0))).await.unwrap();
+        let walk = drive(orders.changes(&cursor(0), Use::Feed)).await.unwrap();
         assert_eq!(rig.world.fired(cut), 1);
         assert_eq!(rig.world.request_count(), 2, "cut at {bytes}: asked for once more");
         assert_eq!(walk.rows.len(), 2, "cut at {bytes}");
@@ -82,7 +82,7 @@ async fn api_07_an_order_cut_at_every_byte_is_never_taken() {
     let orders = rig.orders();
     let id = *rig.world.final_orders().keys().next().unwrap();
     let key = Key(id.to_string());
-    let whole = orders.read(&key).await.unwrap().unwrap();
+    let whole = orders.read(&key, Use::Feed).await.unwrap().unwrap();
     let length = format!(r#"{{"data":{},"status":200}}"#, rig.world.order(id).unwrap().json()).len();
     for bytes in 0..length {
         let cut = Fault::Truncate {
@@ -90,7 +90,7 @@ async fn api_07_an_order_cut_at_every_byte_is_never_taken() {
             length: Length::Cut,
         };
         let cut = rig.world.fault(Rule::detail(cut).when(When::Times(1)));
-        let row = orders.read(&key).await.unwrap().unwrap();
+        let row = orders.read(&key, Use::Feed).await.unwrap().unwrap();
         assert_eq!(rig.world.fired(cut), 1);
         assert_eq!(row.hash, whole.hash, "cut at {bytes}");
         rig.world.remove_fault(cut);
@@ -124,7 +124,7 @@ async fn api_08_a_body_that_does_not_have_its_length_is_never_a_short_last_page(
         let rig = Setup::orders(30).start().await;
         let short = Fault::Truncate { bytes: 9_000, length };
         let short = rig.world.fault(Rule::list(short).when(When::Times(2)));
-        let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+        let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
         assert_eq!(rig.world.fired(short), 2);
         assert_eq!(walk.rows.len(), 30, "{length:?}");
     }
@@ -132,7 +132,7 @@ async fn api_08_a_body_that_does_not_have_its_length_is_never_a_short_last_page(
     let long = rig
         .world
         .fault(Rule::list(Fault::LongLength { extra: 10 }).when(When::Times(1)));
-    let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+    let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
     assert_eq!(rig.world.fired(long), 1);
     assert_eq!(
         (walk.rows.len(), rig.world.request_count()),
@@ -163,11 +163,11 @@ async fn api_09_headers_that_never_come_and_bodies_that_drip_end_in_time() {
         let started = Instant::now();
         let others = async {
             for key in &ids[1..] {
-                orders.read(key).await.unwrap().unwrap();
+                orders.read(key, Use::Feed).await.unwrap().unwrap();
             }
             started.elapsed()
         };
-        let (error, others) = tokio::join!(orders.read(&ids[0]), others);
+        let (error, others) = tokio::join!(orders.read(&ids[0], Use::Feed), others);
         let error = error.unwrap_err();
         assert!(rig.world.fired(stuck) > 0, "{slow:?}");
         assert!(matches!(error.fault, Trouble::Transient { .. }), "{error:?}");
@@ -175,7 +175,7 @@ async fn api_09_headers_that_never_come_and_bodies_that_drip_end_in_time() {
         assert!(others < started.elapsed(), "the others did not wait");
         assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
         rig.world.remove_fault(stuck);
-        orders.read(&ids[0]).await.unwrap().unwrap();
+        orders.read(&ids[0], Use::Feed).await.unwrap().unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::{Clock, Fault as Trouble, Key};
+use contract::{Clock, Fault as Trouble, Key, Use};
 use sandbox::{Canned, Fault, Options, Recorder, RowShape, Rule, Sandbox, When};
 
 use super::rig::{Setup, cursor, drive};
@@ -212,7 +212,7 @@ async fn api_30_a_poison_record_is_in_failures_and_comes_back_when_it_changes() 
 async fn api_35_three_days_without_the_store_are_no_busy_loop_and_nothing_is_lost() {
     let rig = Setup::orders(20).start().await;
     let orders = rig.orders();
-    drive(orders.changes(&cursor(0))).await.unwrap();
+    drive(orders.changes(&cursor(0), Use::Feed)).await.unwrap();
     let (addr, options) = (
         rig.sandbox.addr(),
         Options {
@@ -238,7 +238,7 @@ async fn api_35_three_days_without_the_store_are_no_busy_loop_and_nothing_is_los
         .await
         .unwrap()
     };
-    let (walk, sandbox) = tokio::join!(drive(source.changes(&cursor(0))), back);
+    let (walk, sandbox) = tokio::join!(drive(source.changes(&cursor(0), Use::Feed)), back);
     assert_eq!(
         walk.unwrap().keys(),
         sandbox.world().final_orders().into_keys().collect()
@@ -270,7 +270,7 @@ async fn api_35_a_name_that_leads_nowhere_and_a_door_that_stays_shut_are_told_ap
         let mut setup = Setup::orders(1).impatient().store("timeout: 150ms");
         setup.url = Some(url.clone());
         let rig = setup.start().await;
-        let error = rig.orders().read(&Key("1".to_owned())).await.unwrap_err();
+        let error = rig.orders().read(&Key("1".to_owned()), Use::Feed).await.unwrap_err();
         assert!(matches!(error.fault, Trouble::Transient { .. }), "{url}: {error}");
         assert!(error.answer.contains("the store"), "{error}");
         assert_eq!(rig.world.request_count(), 0);

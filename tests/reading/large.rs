@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use contract::{Fault as Trouble, Window};
+use contract::{Fault as Trouble, Use, Window};
 use sandbox::{Fault, Options, Rule, Splice, When};
 
 use super::rig::{Rig, Setup, cursor, drive, expected};
@@ -59,7 +59,7 @@ async fn api_25_a_page_of_300_megabytes_is_cut_off_and_asked_for_in_halves() {
     let padded = rig
         .world
         .fault(Rule::list(Fault::PadRows { bytes: 1_250_000 }).when(When::After { skip: 0, times: 9 }));
-    let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+    let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
     assert!(rig.world.fired(padded) >= 4);
     assert_eq!(walk.keys(), rig.world.final_orders().into_keys().collect());
     let limits: Vec<u64> = rig
@@ -202,7 +202,7 @@ async fn api_36_an_envelope_that_is_deep_or_doubled_is_no_answer() {
         let rig = Setup::orders(5).impatient().start().await;
         let body = rig.world.fault(Rule::list(Fault::Body(envelope.clone())));
         for pass in [
-            rig.orders().changes(&cursor(0)),
+            rig.orders().changes(&cursor(0), Use::Feed),
             rig.orders().history(Window::default(), None),
         ] {
             let error = drive(pass).await.unwrap_err();

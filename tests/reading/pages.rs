@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contract::{Fault as Trouble, Window};
+use contract::{Fault as Trouble, Use, Window};
 use sandbox::{FIXED_START_MS, Fault, Movement, Options, Rule, When};
 
 use super::rig::{Rig, Setup, cursor, drive};
@@ -26,7 +26,7 @@ async fn api_11_a_page_that_repeats_is_asked_again_and_then_fails_the_pass_aloud
     let once = rig
         .world
         .fault(Rule::list(Fault::RepeatPreviousPage).page(3).when(When::Times(1)));
-    let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+    let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
     assert_eq!(rig.world.fired(once), 1);
     assert_eq!(walk.keys(), all(&rig));
 
@@ -63,7 +63,7 @@ async fn api_11_the_last_page_for_ever_ends_loudly_whatever_the_order_of_its_row
         let total = rig
             .world
             .fault(Rule::list(Fault::WrongTotal { total: Some(1_000_000) }));
-        let error = drive(rig.orders().changes(&cursor(0))).await.unwrap_err();
+        let error = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap_err();
         assert!(rig.world.fired(endless) > 0 && rig.world.fired(total) > 0);
         assert_eq!(error.fault, Trouble::Transient { reached: false });
         assert!(
@@ -86,7 +86,7 @@ async fn api_11_a_page_size_cut_down_without_a_word_loses_nothing() {
     // The answer names the page size it used, or not.
     let rig = Setup::orders(45).start().await;
     let clamped = rig.world.fault(Rule::list(Fault::ClampLimit { rows: 7 }));
-    let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+    let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
     assert!(rig.world.fired(clamped) > 6);
     assert_eq!(walk.keys(), all(&rig));
     let walk = drive(rig.orders().history(Window::default(), None)).await.unwrap();
@@ -124,7 +124,7 @@ async fn api_12_no_total_ends_a_reading_and_an_empty_page_is_doubted() {
     for total in totals {
         let rig = paged(45).start().await;
         let wrong = rig.world.fault(Rule::list(Fault::WrongTotal { total }));
-        let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+        let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
         assert!(rig.world.fired(wrong) > 0);
         assert_eq!(walk.keys(), all(&rig), "total {total:?}");
         let walk = drive(rig.orders().history(Window::default(), None)).await.unwrap();
@@ -140,12 +140,12 @@ async fn api_12_an_empty_page_in_the_middle_is_read_again_and_then_fails_the_pas
         let empty = rig
             .world
             .fault(Rule::list(Fault::EmptyPage).page(3).when(When::Times(1)));
-        let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+        let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
         assert_eq!(rig.world.fired(empty), 1);
         assert_eq!(walk.keys(), all(&rig), "total {total:?}");
 
         let empty = rig.world.fault(Rule::list(Fault::EmptyPage).page(3));
-        let error = drive(rig.orders().changes(&cursor(0))).await.unwrap_err();
+        let error = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap_err();
         assert!(rig.world.fired(empty) >= 2 && rig.world.fired(wrong) > 0);
         assert!(
             error.answer.contains("page 3 is empty and page 4 is not"),
@@ -232,7 +232,7 @@ async fn api_15_an_order_deleted_between_pages_hides_no_other() {
                 done = world.delete_order(victim);
             }
         });
-        let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+        let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
         assert!(rig.world.order(victim).is_none(), "it was deleted");
         assert!(walk.keys().is_superset(&all(&rig)), "deleted after page {page}");
     }

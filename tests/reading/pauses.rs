@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Clock, Fault as Trouble, Key};
+use contract::{Clock, Fault as Trouble, Key, Use};
 use sandbox::{Canned, FIXED_START_MS, Fault, Options, Rule, When};
 
 use super::rig::{LONG, Log, Notebook, Setup, cursor, drive, most_within, times};
@@ -25,7 +25,7 @@ async fn api_01_nobody_sends_before_retry_after_and_the_same_page_comes_next() {
     setup.exact = true;
     let rig = setup.start().await;
     let limited = rig.world.fault(Rule::list(Fault::too_many(7)).when(When::Nth(3)));
-    let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+    let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
     assert_eq!(rig.world.fired(limited), 1);
     assert_eq!(walk.keys(), rig.world.final_orders().into_keys().collect());
     let requests = rig.world.requests();
@@ -148,7 +148,7 @@ async fn api_04_a_500_with_two_megabytes_of_html_passes_and_is_told_in_one_short
     let broken = rig
         .world
         .fault(Rule::list(Fault::error_500_html(2 << 20)).when(When::Times(3)));
-    let walk = drive(rig.orders().changes(&cursor(0))).await.unwrap();
+    let walk = drive(rig.orders().changes(&cursor(0), Use::Feed)).await.unwrap();
     assert_eq!(rig.world.fired(broken), 3);
     assert_eq!(walk.keys().len(), 15);
     let told = log.text();
@@ -209,9 +209,9 @@ async fn api_05_a_503_with_retry_after_stops_everyone_until_then() {
         .into_keys()
         .map(|id| Key(id.to_string()))
         .collect();
-    orders.read(&keys[0]).await.unwrap();
+    orders.read(&keys[0], Use::Feed).await.unwrap();
     assert_eq!(rig.world.fired(down), 1);
-    let read = keys.iter().map(|key| orders.read(key));
+    let read = keys.iter().map(|key| orders.read(key, Use::Feed));
     for row in futures::future::join_all(read).await {
         row.unwrap().unwrap();
     }
@@ -236,14 +236,14 @@ async fn api_34_detail_reads_and_scans_share_one_limiter_which_slows_to_a_quarte
         .collect();
     let details = async {
         for chunk in [&keys[..], &keys[..], &keys[..]].concat().chunks(3) {
-            for row in futures::future::join_all(chunk.iter().map(|key| orders.read(key))).await {
+            for row in futures::future::join_all(chunk.iter().map(|key| orders.read(key, Use::Feed))).await {
                 row.unwrap().unwrap();
             }
         }
     };
     let scans = async {
         for _ in 0..40 {
-            drive(orders.changes(&cursor(FIXED_START_MS))).await.unwrap();
+            drive(orders.changes(&cursor(FIXED_START_MS), Use::Feed)).await.unwrap();
         }
     };
     tokio::join!(details, scans);

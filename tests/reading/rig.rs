@@ -238,7 +238,7 @@ impl Rig {
             only_new: false,
         });
         Engine {
-            store: Arc::new(Store::open(&config.state_path).await.unwrap()),
+            store: Arc::new(Store::open(&config.state_path, self.clock.clone()).await.unwrap()),
             clock: self.clock.clone(),
             flows: flows.collect(),
             neighbours: Vec::new(),
