@@ -2,8 +2,10 @@
 //! what stands in them (`map`). Compiled once when the config is read. Pure: it sees the record and
 //! the named tables, never the clock, the environment or another record.
 
+use std::borrow::Cow;
+
 use contract::settings::{Kind, Node, Reader, Span};
-use contract::{Fields, Hash, Malformed, Number, Value};
+use contract::{Fields, Hash, Malformed, Name, Number, Value, write_text};
 use filter::{CompileError, Env, Filter, Subject};
 use serde_json::json;
 
@@ -25,7 +27,7 @@ enum Tree {
     Filter(Leaf),
     Literal(Value),
     List(Vec<Tree>),
-    Map(Vec<(String, Tree)>),
+    Map(Vec<(Name, Tree)>),
 }
 
 impl Tree {
@@ -72,7 +74,7 @@ impl Mapping {
         let tree = map.and_then(|node| read.tree(node, "map"));
         let failed = read.failed;
         let columns = match &tree {
-            Some(Tree::Map(fields)) => Some(fields.iter().map(|(name, _)| name.clone()).collect()),
+            Some(Tree::Map(fields)) => Some(fields.iter().map(|(name, _)| name.to_string()).collect()),
             _ => None,
         };
         let print = print(admits.as_ref(), each.as_ref(), tree.as_ref(), env);
@@ -113,17 +115,37 @@ impl Mapping {
         Ok(!matches!(leaf.one(&record, &record)?, Value::Null | Value::Bool(false)))
     }
 
+    /// As [`Mapping::apply`], the rows as the JSON list that they are stored as.
+    pub fn apply_as_json(&self, record: &Value) -> Result<String, Malformed> {
+        let whole = Subject::new(record);
+        let elements = match &self.each {
+            None => None,
+            Some(each) => Some(each.all(&whole, &whole)?),
+        };
+        let mut out = String::with_capacity(1024);
+        out.push('[');
+        match &elements {
+            None => self.write_row(&whole, &whole, &mut out)?,
+            Some(elements) => {
+                for (n, element) in elements.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    self.write_row(&Subject::new(element), &whole, &mut out)?;
+                }
+            }
+        }
+        out.push(']');
+        Ok(out)
+    }
+
     /// The rows of a record: one, or one per value of `each`. Without `map` they pass unchanged.
     pub fn apply(&self, record: &Value) -> Result<Vec<Value>, Malformed> {
         let whole = Subject::new(record);
         let Some(each) = &self.each else {
             return Ok(vec![self.row(&whole, &whole)?]);
         };
-        let elements = each
-            .filter
-            .run_on(&whole, &whole)
-            .map_err(|error| each.failed(&error.message))?;
-        elements
+        each.all(&whole, &whole)?
             .iter()
             .map(|element| self.row(&Subject::new(element), &whole))
             .collect()
@@ -137,7 +159,50 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    fn write_row(&self, input: &Subject<'_>, record: &Subject<'_>, out: &mut String) -> Result<(), Malformed> {
+        match &self.map {
+            Some(tree) => tree.write(input, record, out),
+            None => {
+                input.value().write_json(out);
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Tree {
+    /// As [`Tree::value`], written down as it comes.
+    fn write(&self, input: &Subject<'_>, record: &Subject<'_>, out: &mut String) -> Result<(), Malformed> {
+        match self {
+            Tree::Filter(leaf) => leaf.view(input, record)?.write_json(out),
+            Tree::Literal(value) => value.write_json(out),
+            Tree::List(items) => {
+                out.push('[');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    item.write(input, record, out)?;
+                }
+                out.push(']');
+            }
+            Tree::Map(fields) => {
+                out.push('{');
+                for (n, (name, tree)) in fields.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    write_text(name, out);
+                    out.push(':');
+                    tree.write(input, record, out)?;
+                }
+                out.push('}');
+            }
+        }
+        Ok(())
+    }
+
     fn value(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Value, Malformed> {
         match self {
             Tree::Filter(leaf) => leaf.one(input, record),
@@ -179,6 +244,16 @@ impl Leaf {
     fn one(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Value, Malformed> {
         let value = self.filter.one_on(input, record);
         value.map_err(|error| self.failed(&error.message))
+    }
+
+    fn view<'v>(&self, input: &Subject<'v>, record: &Subject<'_>) -> Result<Cow<'v, Value>, Malformed> {
+        let value = self.filter.view_on(input, record);
+        value.map_err(|error| self.failed(&error.message))
+    }
+
+    fn all(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Vec<Value>, Malformed> {
+        let values = self.filter.run_on(input, record);
+        values.map_err(|error| self.failed(&error.message))
     }
 
     fn failed(&self, message: &str) -> Malformed {
@@ -283,7 +358,7 @@ impl Read<'_, '_, '_> {
                     .iter()
                     .map(|(name, node)| {
                         let tree = self.tree(node, &format!("{path}.{}", name.text));
-                        tree.map(|tree| (name.text.clone(), tree))
+                        tree.map(|tree| (Name::new(&name.text), tree))
                     })
                     .collect();
                 trees.into_iter().collect::<Option<_>>().map(Tree::Map)

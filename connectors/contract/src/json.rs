@@ -3,7 +3,7 @@
 //! Limits: 64 levels, 64 digits a number. A name that stands twice in one object is an error.
 //! A lone surrogate (`\ud800`) cannot be told in UTF-8 and becomes U+FFFD; NUL stays as it is.
 
-use crate::scan::Scan;
+use crate::scan::{Scan, special};
 use crate::value::Value;
 
 pub(crate) const DEPTH_MAX: usize = 64;
@@ -63,30 +63,29 @@ impl Value {
     }
 }
 
-fn write_text(text: &str, out: &mut String) {
+/// The text as JSON, in its quotes.
+pub fn write_text(text: &str, out: &mut String) {
     use std::fmt::Write;
     out.push('"');
+    let bytes = text.as_bytes();
     let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..=0x1f => "",
-            _ => continue,
-        };
+    loop {
+        let at = special(bytes, from);
         out.push_str(&text[from..at]);
+        let Some(byte) = bytes.get(at) else { break };
         from = at + 1;
-        if escape.is_empty() {
-            // Writing into a String cannot fail.
-            let _ok = write!(out, "\\u{byte:04x}");
-        } else {
-            out.push_str(escape);
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            other => {
+                // Writing into a String cannot fail.
+                let _ok = write!(out, "\\u{other:04x}");
+            }
         }
     }
-    out.push_str(&text[from..]);
     out.push('"');
 }
 

@@ -17,7 +17,7 @@ mod value;
 pub use connector::{Connector, Factory, Finding, Seams, Target};
 pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Use, Window};
 pub use fault::{Error, Fault, Malformed};
-pub use json::ParseError;
+pub use json::{ParseError, write_text};
 pub use number::Number;
 pub use record::{Cursor, Hash, Key, Part, Raw, Record, Row};
 pub use seams::{Clock, Memory, RealClock, Stamp};

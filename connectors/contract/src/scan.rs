@@ -194,7 +194,7 @@ impl<'t> Scan<'t> {
 }
 
 /// Where the next quote, backslash or control character is, or the end. Eight bytes at a time.
-fn special(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     // The lowest of the marked bytes is one that is sought; those above it need not be.
