@@ -7,6 +7,7 @@
 mod connector;
 mod fault;
 mod json;
+mod name;
 mod number;
 mod record;
 mod scan;
@@ -18,7 +19,8 @@ pub use connector::{Connector, Factory, Finding, Seams, Target};
 pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Use, Window};
 pub use fault::{Error, Fault, Malformed};
 pub use json::{ParseError, write_text};
+pub use name::Name;
 pub use number::Number;
 pub use record::{Cursor, Hash, Key, Part, Raw, Record, Row};
 pub use seams::{Clock, Memory, RealClock, Stamp};
-pub use value::{Fields, Name, Value};
+pub use value::{Fields, Value};

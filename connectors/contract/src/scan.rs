@@ -8,12 +8,13 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Visitor};
 
 use crate::json::{DEPTH_MAX, ParseError, clip};
+use crate::name::Name;
 use crate::number::Number;
-use crate::value::{Fields, Name, Value};
+use crate::value::{Fields, Value};
 
 /// Fields to make room for: a record has more of them than what lies in it.
-const FIELDS_OUTSIDE: usize = 48;
-const FIELDS_INSIDE: usize = 12;
+const FIELDS_OUTSIDE: usize = 24;
+const FIELDS_INSIDE: usize = 10;
 
 pub(crate) struct Scan<'t> {
     text: &'t str,
@@ -54,12 +55,12 @@ impl<'t> Scan<'t> {
 
     fn map(&mut self, levels: usize, expected: usize) -> Result<Value, ParseError> {
         self.at += 1;
-        let mut fields = Fields::with_capacity(expected);
-        let mut seen = Seen::default();
         self.blanks();
         if self.take(b'}') {
-            return Ok(Value::Map(fields));
+            return Ok(Value::Map(Fields::default()));
         }
+        let mut fields = Fields::with_capacity(expected);
+        let mut seen = Seen::default();
         loop {
             if self.peek() != Some(b'"') {
                 return self.refuse("expected a name");

@@ -3,8 +3,7 @@
 
 use std::borrow::Cow;
 
-use smol_str::SmolStr;
-
+use crate::name::{Name, position};
 use crate::number::Number;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,9 +17,6 @@ pub enum Value {
     Map(Fields),
 }
 
-/// The name of a field. Short ones, which nearly all are, need no allocation.
-pub type Name = SmolStr;
-
 /// Named values in the order they were given. Field lists are short, so a scan beats a hash map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(Name, Value)>);
@@ -31,7 +27,7 @@ impl Fields {
     }
 
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        position(self.0.iter().map(|(key, _)| key), name).map(|at| &self.0[at].1)
     }
 
     /// Adds a field at the end. The caller knows that the name is not there yet.
