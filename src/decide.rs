@@ -109,8 +109,8 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
         mapping: mapping.print(),
         want_hash: sent,
     };
-    let rows = match mapped(mapping, record, sent.is_some()) {
-        Ok(rows) => rows,
+    let body = match mapped(mapping, record, sent.is_some()) {
+        Ok(body) => body,
         Err(Malformed(reason)) => {
             let parked = Parked {
                 flow: flow.to_owned(),
@@ -124,7 +124,6 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
             };
         }
     };
-    let body = Value::List(rows).to_json();
     let hash = Hash::of(body.as_bytes());
     if body == "[]" || (sent == Some(hash) && !known.again) {
         return Decision {
@@ -141,6 +140,7 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
         hash,
         before: sent.filter(|_| !known.again),
         doubt: doubt && !known.again,
+        first: known.link.is_none(),
     };
     Decision {
         link: Some(link),
@@ -149,12 +149,12 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
     }
 }
 
-/// The rows to send. `where` decides only about records that were never sent: one that was is kept up to date.
-fn mapped(mapping: &Mapping, record: &Value, sent: bool) -> Result<Vec<Value>, Malformed> {
+/// The rows to send, as a JSON list. `where` decides only about records that were never sent: one that was is kept up to date.
+fn mapped(mapping: &Mapping, record: &Value, sent: bool) -> Result<String, Malformed> {
     if !sent && !mapping.admits(record)? {
-        return Ok(Vec::new());
+        return Ok("[]".to_owned());
     }
-    mapping.apply(record)
+    mapping.apply_as_json(record)
 }
 
 #[cfg(test)]

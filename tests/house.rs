@@ -10,12 +10,14 @@ use source::Source;
 
 /// What each part may see of the others: the modules of `src` and the crates beside it. A new part is
 /// entered here first.
-const SEES: [(&str, &[&str]); 15] = [
+const SEES: [(&str, &[&str]); 16] = [
     ("contract", &[]),
     ("filter", &["contract"]),
     ("connectors", &["contract", "filter"]),
     ("sandbox", &[]),
     ("xtask", &[]),
+    // Shares nothing with what it is measured against.
+    ("bench", &[]),
     ("store", &["contract"]),
     ("mapping", &["contract", "filter"]),
     ("decide", &["contract", "mapping", "store"]),
@@ -58,6 +60,7 @@ fn part(path: &str) -> Option<&str> {
         ("connectors/", "connectors"),
         ("sandbox/", "sandbox"),
         ("xtask/", "xtask"),
+        ("bench/", "bench"),
     ];
     let found = crates.iter().find(|(folder, _)| path.starts_with(folder));
     found.map(|(_, part)| *part)
@@ -92,7 +95,7 @@ fn arrows(source: &Source) -> Vec<String> {
 }
 
 fn sql(source: &Source) -> Vec<String> {
-    if part(&source.path) == Some("store") {
+    if matches!(part(&source.path), Some("store" | "bench")) {
         return Vec::new();
     }
     let starts = [
@@ -118,7 +121,7 @@ fn network(source: &Source) -> Vec<String> {
     let clients = ["Client", "ClientBuilder", "get", "blocking"];
     only(
         source,
-        &["connectors/http/"],
+        &["connectors/http/", "bench/"],
         "reqwest",
         &clients,
         "connectors/http makes the one client",

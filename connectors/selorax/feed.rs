@@ -167,7 +167,7 @@ impl Source for Feed {
     fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed> {
         match body {
             // Every row is documented to say when it changed. One that does not is not taken at its word.
-            Raw::Value(value) if !single && !has_stamp(&value, self.shape().one) => Ok(Record::Partial),
+            Raw::Value(value) if !single && !has_stamp(&value, self.shape().wrapper) => Ok(Record::Partial),
             Raw::Value(value) => self.resource.decode(value, single),
             Raw::Unreadable(why) => Err(Malformed(why)),
         }

@@ -60,7 +60,12 @@ struct Reading<'v> {
 
 impl<'v> Reading<'v> {
     fn first(&self, names: &[&str]) -> Option<&'v Value> {
-        first(self.order, names).or_else(|| first(self.outer, names))
+        let found = first(self.order, names);
+        // Most often they are one, and what is not in it need not be sought twice.
+        if found.is_some() || std::ptr::eq(self.order, self.outer) {
+            return found;
+        }
+        first(self.outer, names)
     }
 
     fn fields(&mut self, lines: Vec<Value>, currency: Option<&str>) -> Result<Fields, Malformed> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use contract::{Item, Place, Value};
+use contract::{Fields, Item, Place, Value};
 use jiff::Timestamp;
 
 use super::{Engine, Flow, passes};
@@ -15,6 +15,8 @@ enum Act<'a> {
     Stage(&'a [u8]),
     Publish,
 }
+/// The bytes of a file, and how many records and rows they are.
+type Content = (Vec<u8>, u64, u64);
 
 impl Engine {
     /// Delivers what is ready, for each flow. `close`: also what does not fill a file yet. A target in
@@ -40,24 +42,29 @@ impl Engine {
         self.check_stop()?;
         let lane = self.lanes.of(&flow.target);
         let _turn = lane.turn().await;
-        let (count, oldest) = self.store.ready_count(&flow.name).await?;
+        let count = self.store.ready_count(&flow.name).await?;
         let most = flow.files.max_records();
         let full = count >= most as u64;
-        let waited = oldest.is_some_and(|at| {
-            self.clock.now().saturating_sub(at) >= i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX)
-        });
-        if count == 0 || !(full || close || waited) {
+        if count == 0 || !(full || close || self.waited(flow).await?) {
             return Ok(false);
         }
         let ready = self.store.ready(&flow.name, most).await?;
-        if let Some(batch) = self.freeze(flow, &ready).await? {
-            self.publish(flow, &batch).await?;
+        if let Some((batch, content)) = self.freeze(flow, &ready).await? {
+            drop(ready);
+            self.publish(flow, &batch, Some(content)).await?;
         }
         Ok(true)
     }
 
+    /// Whether what is ready has waited for as long as a file may stay open.
+    async fn waited(&self, flow: &Flow) -> anyhow::Result<bool> {
+        let most_ms = i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX);
+        let since = self.store.ready_since(&flow.name).await?;
+        Ok(since.is_some_and(|at| self.clock.now().saturating_sub(at) >= most_ms))
+    }
+
     /// T3: settles which versions go into the next file, its name, and its bytes.
-    async fn freeze(&mut self, flow: &Flow, ready: &[Ready]) -> anyhow::Result<Option<Batch>> {
+    async fn freeze(&mut self, flow: &Flow, ready: &[Ready]) -> anyhow::Result<Option<(Batch, Content)>> {
         let mut refused = Vec::new();
         let mut candidates: Vec<(&Ready, Item)> = Vec::new();
         for version in ready {
@@ -67,10 +74,13 @@ impl Engine {
             }
         }
         // One file has one set of columns. After a change of the mapping older versions still have theirs.
-        let columns = candidates.first().map(|(_, item)| columns(item)).unwrap_or_default();
+        let columns = candidates
+            .first()
+            .map(|(_, item)| names(item).map(str::to_owned).collect());
+        let columns: Vec<String> = columns.unwrap_or_default();
         let same = candidates
             .iter()
-            .take_while(|(_, item)| self::columns(item) == columns)
+            .take_while(|(_, item)| names(item).eq(columns.iter().map(String::as_str)))
             .count();
         candidates.truncate(same);
         let (versions, items): (Vec<&Ready>, Vec<Item>) = candidates.into_iter().unzip();
@@ -113,7 +123,8 @@ impl Engine {
             })
             .await?;
         self.ledger(&flow.name).known += found.len() as u64;
-        Ok(batch)
+        let content = (encoded.bytes, versions.len() as u64, encoded.rows as u64);
+        Ok(batch.map(|batch| (batch, content)))
     }
 
     /// The next batch number and opening time. Both only grow, so that names sort in order of writing.
@@ -125,11 +136,14 @@ impl Engine {
 
     /// Brings a frozen or staged batch to its end. Once it is recorded that it was staged, it is never staged
     /// again: a temporary file that is gone then means that it was published.
-    async fn publish(&mut self, flow: &Flow, batch: &Batch) -> anyhow::Result<()> {
+    async fn publish(&mut self, flow: &Flow, batch: &Batch, content: Option<Content>) -> anyhow::Result<()> {
         if self.dry {
             return self.show(flow, batch).await;
         }
-        let (content, records, rows) = self.store.content(batch.id).await?;
+        let (content, records, rows) = match content {
+            Some(frozen) => frozen,
+            None => self.store.content(batch.id).await?,
+        };
         let place = flow.files.place();
         if batch.state == BatchState::Frozen {
             self.patiently(place.as_ref(), &batch.name, Act::Stage(&content))
@@ -194,7 +208,7 @@ impl Engine {
     pub(super) async fn finish_batches(&mut self, flow: &Flow) -> anyhow::Result<()> {
         for batch in self.store.open_batches(&flow.target).await? {
             if batch.flow == flow.name {
-                self.publish(flow, &batch).await?;
+                self.publish(flow, &batch, None).await?;
             }
         }
         Ok(())
@@ -213,9 +227,10 @@ fn item(version: &Ready) -> Result<Item, String> {
 }
 
 /// The names of its first row's fields.
-fn columns(item: &Item) -> Vec<String> {
-    match item.rows.first() {
-        Some(Value::Map(fields)) => fields.names().map(str::to_owned).collect(),
-        _ => Vec::new(),
-    }
+fn names(item: &Item) -> impl Iterator<Item = &str> {
+    let first = match item.rows.first() {
+        Some(Value::Map(fields)) => Some(fields),
+        _ => None,
+    };
+    first.into_iter().flat_map(Fields::names)
 }

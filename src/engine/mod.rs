@@ -325,7 +325,7 @@ impl Engine {
     pub async fn next_delivery(&self) -> anyhow::Result<Option<contract::Stamp>> {
         let mut next: Option<i64> = None;
         for flow in &self.flows {
-            let (_, oldest) = self.store.ready_count(&flow.name).await?;
+            let oldest = self.store.ready_since(&flow.name).await?;
             let wait = i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX);
             if let Some(at) = oldest.map(|oldest| oldest.saturating_add(wait)) {
                 next = Some(next.map_or(at, |next| next.min(at)));

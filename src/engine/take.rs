@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use contract::{Key, Record, Row, Use, Value};
+use contract::{Hash, Key, Record, Row, Stamp, Use, Value};
 
 use super::{Engine, Flow};
 use crate::decide::{self, Known, Light, Look};
@@ -75,16 +75,20 @@ impl Engine {
             }
             let evaluate = of(Look::Evaluate);
             if looks.contains(&Look::Reread) {
-                keep.ring.push(self.ring(feed, &row, view, asked_by));
+                keep.ring
+                    .push(self.ring(feed, &row.key, (row.hash, row.stamp), view, asked_by));
             } else if !evaluate.is_empty() {
                 let was_parked = parked.contains_key(&row.key);
-                let ring = self.ring(feed, &row, view, asked_by);
-                self.take_row(feed, flows, &known, &evaluate, row, was_parked, ring, &mut keep);
+                let partial = self.take_row(feed, flows, &known, &evaluate, row, was_parked, &mut keep);
+                if let Some((key, seen)) = partial {
+                    keep.ring.push(self.ring(feed, &key, seen, view, asked_by));
+                }
             }
         }
         Ok(keep)
     }
 
+    /// What must be read by its key is handed back.
     #[expect(clippy::too_many_arguments, reason = "the one place where a row meets its flows")]
     fn take_row(
         &mut self,
@@ -94,15 +98,14 @@ impl Engine {
         evaluate: &[usize],
         row: Row,
         was_parked: bool,
-        ring: Ring,
         keep: &mut Keep,
-    ) {
-        let Some(first) = flows.first() else { return };
+    ) -> Option<(Key, (Hash, Option<Stamp>))> {
+        let first = flows.first()?;
         let Row {
             key, stamp, hash, body, ..
         } = row;
         match first.source.decode(body, false) {
-            Ok(Record::Partial | Record::Parts(_)) => keep.ring.push(ring),
+            Ok(Record::Partial | Record::Parts(_)) => return Some((key, (hash, stamp))),
             Ok(Record::Whole { value, flags }) => {
                 if was_parked {
                     keep.read.push((feed.to_owned(), key.clone()));
@@ -129,6 +132,7 @@ impl Engine {
                 });
             }
         }
+        None
     }
 
     /// What is to be kept of one whole record for one flow.
@@ -141,7 +145,8 @@ impl Engine {
         keep: &mut Keep,
     ) {
         let decision = decide::decide(&flow.name, &flow.mapping, known, value);
-        if decision.parked.is_none() {
+        // Of a record that was never decided on nothing can be parked.
+        if decision.parked.is_none() && known.link.is_some() {
             keep.cleared.push((flow.name.clone(), known.key.clone()));
         }
         keep.links.extend(decision.link);
@@ -160,12 +165,19 @@ impl Engine {
         }
     }
 
-    fn ring(&self, feed: &str, row: &Row, view: View, asked_by: Option<&str>) -> Ring {
+    fn ring(
+        &self,
+        feed: &str,
+        key: &Key,
+        (row_hash, stamp): (Hash, Option<Stamp>),
+        view: View,
+        asked_by: Option<&str>,
+    ) -> Ring {
         Ring {
             feed: feed.to_owned(),
-            key: row.key.clone(),
-            row_hash: row.hash,
-            stamp: row.stamp,
+            key: key.clone(),
+            row_hash,
+            stamp,
             asked_by: asked_by.map(str::to_owned),
             urgency: view.purpose(),
             due_at: self.clock.now(),

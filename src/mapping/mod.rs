@@ -2,10 +2,16 @@
 //! what stands in them (`map`). Compiled once when the config is read. Pure: it sees the record and
 //! the named tables, never the clock, the environment or another record.
 
-use contract::settings::{Kind, Node, Reader, Span};
-use contract::{Fields, Hash, Malformed, Number, Value};
-use filter::{CompileError, Env, Filter, Subject};
+mod read;
+
+use std::borrow::Cow;
+
+use contract::settings::Reader;
+use contract::{Fields, Hash, Malformed, Name, Value, write_text};
+use filter::{Env, Filter, Subject};
 use serde_json::json;
+
+use read::Read;
 
 /// Characters of a filter that a message shows.
 const SHOWN_CHARS: usize = 80;
@@ -25,7 +31,7 @@ enum Tree {
     Filter(Leaf),
     Literal(Value),
     List(Vec<Tree>),
-    Map(Vec<(String, Tree)>),
+    Map(Vec<(Name, Tree)>),
 }
 
 impl Tree {
@@ -72,7 +78,7 @@ impl Mapping {
         let tree = map.and_then(|node| read.tree(node, "map"));
         let failed = read.failed;
         let columns = match &tree {
-            Some(Tree::Map(fields)) => Some(fields.iter().map(|(name, _)| name.clone()).collect()),
+            Some(Tree::Map(fields)) => Some(fields.iter().map(|(name, _)| name.to_string()).collect()),
             _ => None,
         };
         let print = print(admits.as_ref(), each.as_ref(), tree.as_ref(), env);
@@ -113,17 +119,37 @@ impl Mapping {
         Ok(!matches!(leaf.one(&record, &record)?, Value::Null | Value::Bool(false)))
     }
 
+    /// As [`Mapping::apply`], the rows as the JSON list that they are stored as.
+    pub fn apply_as_json(&self, record: &Value) -> Result<String, Malformed> {
+        let whole = Subject::new(record);
+        let elements = match &self.each {
+            None => None,
+            Some(each) => Some(each.all(&whole, &whole)?),
+        };
+        let mut out = String::with_capacity(1024);
+        out.push('[');
+        match &elements {
+            None => self.write_row(&whole, &whole, &mut out)?,
+            Some(elements) => {
+                for (n, element) in elements.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    self.write_row(&Subject::new(element), &whole, &mut out)?;
+                }
+            }
+        }
+        out.push(']');
+        Ok(out)
+    }
+
     /// The rows of a record: one, or one per value of `each`. Without `map` they pass unchanged.
     pub fn apply(&self, record: &Value) -> Result<Vec<Value>, Malformed> {
         let whole = Subject::new(record);
         let Some(each) = &self.each else {
             return Ok(vec![self.row(&whole, &whole)?]);
         };
-        let elements = each
-            .filter
-            .run_on(&whole, &whole)
-            .map_err(|error| each.failed(&error.message))?;
-        elements
+        each.all(&whole, &whole)?
             .iter()
             .map(|element| self.row(&Subject::new(element), &whole))
             .collect()
@@ -137,7 +163,50 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    fn write_row(&self, input: &Subject<'_>, record: &Subject<'_>, out: &mut String) -> Result<(), Malformed> {
+        match &self.map {
+            Some(tree) => tree.write(input, record, out),
+            None => {
+                input.value().write_json(out);
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Tree {
+    /// As [`Tree::value`], written down as it comes.
+    fn write(&self, input: &Subject<'_>, record: &Subject<'_>, out: &mut String) -> Result<(), Malformed> {
+        match self {
+            Tree::Filter(leaf) => leaf.view(input, record)?.write_json(out),
+            Tree::Literal(value) => value.write_json(out),
+            Tree::List(items) => {
+                out.push('[');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    item.write(input, record, out)?;
+                }
+                out.push(']');
+            }
+            Tree::Map(fields) => {
+                out.push('{');
+                for (n, (name, tree)) in fields.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    write_text(name, out);
+                    out.push(':');
+                    tree.write(input, record, out)?;
+                }
+                out.push('}');
+            }
+        }
+        Ok(())
+    }
+
     fn value(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Value, Malformed> {
         match self {
             Tree::Filter(leaf) => leaf.one(input, record),
@@ -179,6 +248,16 @@ impl Leaf {
     fn one(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Value, Malformed> {
         let value = self.filter.one_on(input, record);
         value.map_err(|error| self.failed(&error.message))
+    }
+
+    fn view<'v>(&self, input: &Subject<'v>, record: &Subject<'_>) -> Result<Cow<'v, Value>, Malformed> {
+        let value = self.filter.view_on(input, record);
+        value.map_err(|error| self.failed(&error.message))
+    }
+
+    fn all(&self, input: &Subject<'_>, record: &Subject<'_>) -> Result<Vec<Value>, Malformed> {
+        let values = self.filter.run_on(input, record);
+        values.map_err(|error| self.failed(&error.message))
     }
 
     fn failed(&self, message: &str) -> Malformed {
@@ -225,146 +304,6 @@ fn print(admits: Option<&Leaf>, each: Option<&Leaf>, map: Option<&Tree>, env: &E
         parts.extend([Value::text(name), Value::Map(entries.collect()), Value::List(default)]);
     }
     Hash::of(Value::List(parts).to_json().as_bytes())
-}
-
-/// Reading in progress.
-struct Read<'p, 'r, 'e> {
-    flow: &'p mut Reader<'r>,
-    env: &'e Env,
-    failed: bool,
-}
-
-impl Read<'_, '_, '_> {
-    /// `where` and `each`: one filter.
-    fn single(&mut self, node: &Node, path: &str) -> Option<Leaf> {
-        match &node.kind {
-            Kind::Scalar { .. } if node.is_null() || node.is_unresolved() => None,
-            Kind::Scalar { .. } => self.leaf(node, path),
-            Kind::List(_) | Kind::Map(_) => {
-                self.problem(
-                    node.span,
-                    path,
-                    format!("expected a jq filter, found {}", node.shown()),
-                    None,
-                );
-                None
-            }
-        }
-    }
-
-    fn tree(&mut self, node: &Node, path: &str) -> Option<Tree> {
-        match &node.kind {
-            // What a missing interpolation would be is another's complaint.
-            _ if node.is_null() || node.is_unresolved() => Some(Tree::Literal(Value::Null)),
-            Kind::Scalar {
-                text,
-                plain: true,
-                secret: false,
-                ..
-            } => match literal(text) {
-                Some(value) => Some(Tree::Literal(value)),
-                None => self.leaf(node, path).map(Tree::Filter),
-            },
-            Kind::Scalar { .. } => self.leaf(node, path).map(Tree::Filter),
-            Kind::List(items) => {
-                let items = items.iter().enumerate();
-                let trees: Vec<_> = items
-                    .map(|(at, item)| self.tree(item, &format!("{path}[{at}]")))
-                    .collect();
-                trees.into_iter().collect::<Option<_>>().map(Tree::List)
-            }
-            Kind::Map(fields) if fields.is_empty() => {
-                let hint = "leave `map` out to send the record as it is".to_owned();
-                self.problem(node.span, path, "the map has no keys".to_owned(), Some(hint));
-                None
-            }
-            Kind::Map(fields) => {
-                let trees: Vec<_> = fields
-                    .iter()
-                    .map(|(name, node)| {
-                        let tree = self.tree(node, &format!("{path}.{}", name.text));
-                        tree.map(|tree| (name.text.clone(), tree))
-                    })
-                    .collect();
-                trees.into_iter().collect::<Option<_>>().map(Tree::Map)
-            }
-        }
-    }
-
-    fn leaf(&mut self, node: &Node, path: &str) -> Option<Leaf> {
-        let Kind::Scalar { text, secret, .. } = &node.kind else {
-            return None;
-        };
-        match Filter::compile(text, self.env) {
-            Ok(filter) => {
-                for warning in filter.warnings().iter().filter(|_| !secret) {
-                    let span = place(node, warning.at.start);
-                    let message = format!("{} in the filter `{}`", warning.message, clip(text));
-                    let path = self.place_name(path);
-                    self.flow.warning_on(span, path, message, warning.hint.clone());
-                }
-                Some(Leaf {
-                    path: path.to_owned(),
-                    filter,
-                    secret: *secret,
-                })
-            }
-            Err(_) if *secret => {
-                let message = format!("{} is no jq filter that may be used here", node.shown());
-                self.problem(node.span, path, message, None);
-                None
-            }
-            Err(CompileError { message, at, hint }) => {
-                let message = format!("{message} in the filter `{}`", clip(text));
-                self.problem(place(node, at.start), path, message, hint);
-                None
-            }
-        }
-    }
-
-    fn problem(&mut self, span: Span, path: &str, message: String, hint: Option<String>) {
-        self.failed = true;
-        let path = self.place_name(path);
-        self.flow.problem_on(span, path, message, hint);
-    }
-
-    /// `flows.orders.map.total`
-    fn place_name(&self, path: &str) -> String {
-        match self.flow.path() {
-            "" => path.to_owned(),
-            flow => format!("{flow}.{path}"),
-        }
-    }
-}
-
-/// The place of a byte of a scalar's text. Exact on one line without escapes; else the scalar's own.
-fn place(node: &Node, at: usize) -> Span {
-    let Kind::Scalar {
-        text,
-        plain,
-        secret: false,
-        ..
-    } = &node.kind
-    else {
-        return node.span;
-    };
-    let quote = usize::from(!*plain);
-    match text.get(..at) {
-        Some(before) if !text.contains('\n') => Span {
-            line: node.span.line,
-            column: node.span.column + quote + before.chars().count(),
-        },
-        _ => node.span,
-    }
-}
-
-/// What an unquoted scalar means by itself: a number with its digits, `true` or `false`.
-fn literal(text: &str) -> Option<Value> {
-    match text {
-        "true" | "True" | "TRUE" => Some(Value::Bool(true)),
-        "false" | "False" | "FALSE" => Some(Value::Bool(false)),
-        _ => Number::parse(text).ok().map(Value::Number),
-    }
 }
 
 fn clip(text: &str) -> String {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use contract::settings::{Name, Problem, Problems};
+use contract::settings::{Kind, Name, Node, Problem, Problems, Span};
 use filter::Table;
 
 use super::*;
@@ -73,6 +73,16 @@ fn problems(flow: &Node) -> Vec<Problem> {
     problems
 }
 
+/// The rows, which are the same whether they are made as values or written down at once.
+fn rows_of(mapping: &Mapping) -> Vec<Value> {
+    let rows = mapping.apply(&record()).unwrap();
+    assert_eq!(
+        mapping.apply_as_json(&record()).unwrap(),
+        Value::List(rows.clone()).to_json()
+    );
+    rows
+}
+
 fn record() -> Value {
     let text = r#"{"id":7,"status":"pending","grand_total":1460.00,"lines":[{"sku":"a","quantity":2},{"sku":"b","quantity":1}]}"#;
     Value::parse(text).unwrap()
@@ -101,7 +111,7 @@ fn texts_are_filters_and_the_rest_is_itself() {
         ]),
     )]);
     let mapping = read(&flow);
-    let rows = mapping.apply(&record()).unwrap();
+    let rows = rows_of(&mapping);
     assert_eq!(rows.len(), 1);
     assert_eq!(
         rows[0].to_json(),
@@ -117,7 +127,7 @@ fn each_makes_rows_and_sees_the_record() {
         ("order", scalar("$record.id", true, 4)),
     ];
     let mapping = read(&map(vec![("each", scalar(".lines[]", true, 2)), ("map", map(fields))]));
-    let rows: Vec<String> = mapping.apply(&record()).unwrap().iter().map(Value::to_json).collect();
+    let rows: Vec<String> = rows_of(&mapping).iter().map(Value::to_json).collect();
     assert_eq!(rows, [r#"{"sku":"a","order":7}"#, r#"{"sku":"b","order":7}"#]);
     let mapping = read(&map(vec![("each", scalar(".lines[]", true, 2))]));
     assert_eq!(
@@ -130,7 +140,7 @@ fn each_makes_rows_and_sees_the_record() {
 #[test]
 fn without_a_map_the_record_passes_and_where_decides() {
     let mapping = read(&map(vec![]));
-    assert_eq!(mapping.apply(&record()).unwrap(), [record()]);
+    assert_eq!(rows_of(&mapping), [record()]);
     assert!(mapping.admits(&record()).unwrap());
     for (filter, admitted) in [
         (".status == \"pending\"", true),
@@ -149,6 +159,7 @@ fn a_failed_leaf_names_its_key_its_filter_and_the_error() {
     let lines = list(vec![map(vec![("total", scalar(".status | tonumber", true, 3))])]);
     let mapping = read(&map(vec![("map", map(vec![("lines", lines)]))]));
     let error = mapping.apply(&record()).unwrap_err().0;
+    assert_eq!(mapping.apply_as_json(&record()).unwrap_err().0, error);
     assert_eq!(
         error,
         "map.lines[0].total: .status | tonumber: cannot read \"pending\" as a number"

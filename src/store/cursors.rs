@@ -212,7 +212,8 @@ impl Store {
 
     async fn flow_state(&self, flow: &str, success: Option<Stamp>, error: Option<&str>) -> anyhow::Result<()> {
         sqlx::query(
-            "INSERT INTO flows (flow, last_success_at, last_error, last_error_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET \
+            "INSERT INTO flows (flow, last_success_at, last_error, last_error_at) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET \
              last_success_at = coalesce(?2, last_success_at), last_error = ?3, last_error_at = ?4",
         )
         .bind(flow)

@@ -158,11 +158,16 @@ impl Store {
 
     /// Makes everything that waits out a back-off due now: a one-shot run does its own waiting.
     pub async fn forget_waits(&self) -> anyhow::Result<()> {
-        sqlx::query("UPDATE inbox SET due_at = ?1 WHERE parked IS NULL AND due_at > ?1")
-            .bind(self.now())
-            .execute(&mut *self.writing().await?)
-            .await
-            .map_err(|error| self.explain(error.into()))?;
+        let mut connection = self.writing().await?;
+        for waiting in [
+            "UPDATE inbox SET due_at = ?1 WHERE parked IS NULL AND due_at > ?1",
+            // Queued by a clock that was ahead.
+            "UPDATE outbox SET at = ?1 WHERE state = 'ready' AND at > ?1",
+        ] {
+            let query = sqlx::query(waiting).bind(self.now());
+            let done = query.execute(&mut *connection).await;
+            done.map_err(|error| self.explain(error.into()))?;
+        }
         Ok(())
     }
 }

@@ -7,8 +7,19 @@ use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{Coverage, Store};
 
-/// Rows a statement carries at once; well below SQLite's limit of bound values.
-const CHUNK: usize = 100;
+/// How many rows a statement may carry; well below SQLite's limit of bound values. Few different sizes, so
+/// that each is prepared once, and the largest is a whole page.
+const CHUNKS: [usize; 5] = [250, 100, 25, 5, 1];
+
+/// The rows in pieces of these sizes, the largest first.
+fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = CHUNKS.into_iter().find(|size| *size <= rows.len())?;
+        let (chunk, rest) = rows.split_at(size);
+        rows = rest;
+        Some(chunk)
+    })
+}
 
 /// One unit of facts. Everything in it is stored, or nothing is.
 #[derive(Debug, Default)]
@@ -71,6 +82,8 @@ pub struct Want {
     /// What was last decided to be sent before it.
     pub before: Option<Hash>,
     pub doubt: bool,
+    /// Nothing was ever decided on this record, so that nothing of it can be waiting or parked.
+    pub first: bool,
 }
 
 /// A record whose mapping failed for a flow.
@@ -209,7 +222,7 @@ impl Store {
 }
 
 async fn put_links(connection: &mut SqliteConnection, links: &[Link], epoch: i64) -> sqlx::Result<()> {
-    for chunk in links.chunks(CHUNK) {
+    for chunk in chunks(links) {
         let mut query: QueryBuilder<Sqlite> =
             QueryBuilder::new("INSERT INTO links (flow, key, stamp, row_hash, mapping, want_hash, epoch) ");
         query.push_values(chunk, |mut row, link| {
@@ -225,11 +238,7 @@ async fn put_links(connection: &mut SqliteConnection, links: &[Link], epoch: i64
             " ON CONFLICT (flow, key) DO UPDATE SET stamp = excluded.stamp, row_hash = excluded.row_hash, \
              mapping = excluded.mapping, want_hash = excluded.want_hash, epoch = excluded.epoch, gone_at = NULL",
         );
-        query
-            .build()
-            .persistent(chunk.len() == CHUNK)
-            .execute(&mut *connection)
-            .await?;
+        query.build().execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -256,7 +265,7 @@ async fn clear(connection: &mut SqliteConnection, cleared: &[(String, Key)]) -> 
 /// A waiting version gives way to the newer one; one that is being sent is left alone. Where the record
 /// is back at what was sent last, nothing needs to be sent. A parked version is overtaken.
 async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp) -> sqlx::Result<()> {
-    for chunk in wants.chunks(CHUNK) {
+    for chunk in chunks(wants) {
         let mut query: QueryBuilder<Sqlite> =
             QueryBuilder::new("INSERT INTO outbox (flow, key, body, hash, before, doubt, state, at) ");
         query.push_values(chunk, |mut row, want| {
@@ -273,14 +282,10 @@ async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp)
             " ON CONFLICT (flow, key) WHERE state = 'ready' DO UPDATE SET body = excluded.body, hash = excluded.hash, \
              doubt = outbox.doubt OR excluded.doubt, attempts = 0, at = excluded.at",
         );
-        query
-            .build()
-            .persistent(chunk.len() == CHUNK)
-            .execute(&mut *connection)
-            .await?;
+        query.build().execute(&mut *connection).await?;
     }
     let mut by_flow: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for want in wants {
+    for want in wants.iter().filter(|want| !want.first) {
         by_flow.entry(&want.flow).or_default().push(&want.key.0);
     }
     for (flow, keys) in by_flow {
@@ -319,7 +324,7 @@ async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: St
 /// A ring for a row that is parked in the same form changes nothing: only news brings it back. One for a row
 /// that waits in the same form changes only who asked.
 async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp) -> sqlx::Result<()> {
-    for chunk in rings.chunks(CHUNK) {
+    for chunk in chunks(rings) {
         let mut query: QueryBuilder<Sqlite> =
             QueryBuilder::new("INSERT INTO inbox (feed, key, row_hash, stamp, asked_by, urgency, due_at, since, at) ");
         query.push_values(chunk, |mut row, ring| {
@@ -344,11 +349,7 @@ async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp)
              WHERE inbox.row_hash <> excluded.row_hash OR (inbox.parked IS NULL \
              AND (excluded.asked_by IS NOT NULL OR excluded.urgency < inbox.urgency))",
         );
-        query
-            .build()
-            .persistent(chunk.len() == CHUNK)
-            .execute(&mut *connection)
-            .await?;
+        query.build().execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! The chores of this repository: `cargo xtask test` and `cargo xtask ci`. Builds nothing itself; it
-//! starts cargo and the tools that the chores need, and says how long each took.
+//! The chores of this repository: `cargo xtask test`, `ci` and `bench`. Builds nothing itself; it starts
+//! cargo and the tools that the chores need, and says how long each took.
 
+mod bench;
 mod deny;
 mod needs;
 mod sizes;
@@ -14,9 +15,11 @@ use stage::Stages;
 
 const USAGE: &str = "usage: cargo xtask test [ARGS for cargo test]
        cargo xtask ci
+       cargo xtask bench [ORDERS ...]
 
 test   installs what the tests need where it is missing, then runs all tests
-ci     formatting, lints, all tests, documentation, licences and bans, long files";
+ci     formatting, lints, all tests, documentation, licences and bans, long files
+bench  what a backfill costs in processor time and memory, and how that compares; see docs/bench.md";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -25,6 +28,9 @@ fn main() -> ExitCode {
     let done = match (chore.as_deref(), rest.as_slice()) {
         (Some("test"), rest) => test(rest),
         (Some("ci"), []) => ci(),
+        (Some("bench"), rest) => bench::run(rest),
+        // Started by `bench` itself.
+        (Some("bench-watch"), rest) => bench::watch(rest),
         (Some("help" | "--help" | "-h"), _) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use crate::json::Number;
+use crate::name::{Name, position};
+use crate::number::Number;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Value {
@@ -18,7 +19,7 @@ pub enum Value {
 
 /// Named values in the order they were given. Field lists are short, so a scan beats a hash map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(Cow<'static, str>, Value)>);
+pub struct Fields(Vec<(Name, Value)>);
 
 impl Fields {
     pub fn with_capacity(n: usize) -> Self {
@@ -26,11 +27,11 @@ impl Fields {
     }
 
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        position(self.0.iter().map(|(key, _)| key), name).map(|at| &self.0[at].1)
     }
 
     /// Adds a field at the end. The caller knows that the name is not there yet.
-    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {
+    pub fn push(&mut self, name: impl Into<Name>, value: Value) {
         self.0.push((name.into(), value));
     }
 
@@ -39,11 +40,11 @@ impl Fields {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), value))
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_ref())
+        self.0.iter().map(|(key, _)| key.as_str())
     }
 
     pub fn len(&self) -> usize {
@@ -57,7 +58,7 @@ impl Fields {
 
 impl FromIterator<(Cow<'static, str>, Value)> for Fields {
     fn from_iter<I: IntoIterator<Item = (Cow<'static, str>, Value)>>(fields: I) -> Self {
-        Self(fields.into_iter().collect())
+        Self(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 }
 

@@ -29,6 +29,7 @@ mod pattern;
 mod plain;
 mod val;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -186,10 +187,21 @@ impl Filter {
         }
     }
 
+    /// As [`Filter::one_on`]. What a plain path leads to is not copied.
+    pub fn view_on<'v>(&self, input: &Subject<'v>, record: &Subject<'_>) -> Result<Cow<'v, Value>, RunError> {
+        match &self.kind {
+            Kind::Plain(plain) => Ok(plain.run(input.value)?.unwrap_or(Cow::Owned(Value::Null))),
+            Kind::Program { .. } => self.one_on(input, record).map(Cow::Owned),
+        }
+    }
+
     /// Up to `most` outputs; for the overall maximum, one more is an error.
     fn outputs(&self, input: &Subject<'_>, record: &Subject<'_>, most: usize) -> Result<Vec<Value>, RunError> {
         let (program, env, needs_record) = match &self.kind {
-            Kind::Plain(plain) => return Ok(plain.run(input.value)?.into_iter().collect()),
+            Kind::Plain(plain) => {
+                let found = plain.run(input.value)?.map(Cow::into_owned);
+                return Ok(found.into_iter().collect());
+            }
             Kind::Program { program, env, record } => (program, env, *record),
         };
         let dot = input.ready();

@@ -1,6 +1,8 @@
 //! Plain paths (`.customer.phone`, `.lines[0].sku?`, and either with `| tostring`) read straight
 //! from the record. Most mapped fields are such, and they need no interpreter.
 
+use std::borrow::Cow;
+
 use contract::{Fields, Value};
 use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::path::{Opt, Part};
@@ -49,8 +51,8 @@ impl Plain {
         Some(Plain { steps, as_text })
     }
 
-    /// The value, or `None` where a `?` found nothing to look into.
-    pub(crate) fn run(&self, input: &Value) -> Result<Option<Value>, RunError> {
+    /// The value, or `None` where a `?` found nothing to look into. What is there already is not copied.
+    pub(crate) fn run<'v>(&self, input: &'v Value) -> Result<Option<Cow<'v, Value>>, RunError> {
         let mut value = input;
         for step in &self.steps {
             value = match step.take(value) {
@@ -60,10 +62,9 @@ impl Plain {
             };
         }
         Ok(Some(match (self.as_text, value) {
-            (false, value) => value.clone(),
-            (true, Value::Text(text)) => Value::text(text.as_str()),
-            (true, Value::Number(number)) => Value::text(number.as_str()),
-            (true, other) => Value::text(other.to_json()),
+            (false, value) | (true, value @ Value::Text(_)) => Cow::Borrowed(value),
+            (true, Value::Number(number)) => Cow::Owned(Value::text(number.as_str())),
+            (true, other) => Cow::Owned(Value::text(other.to_json())),
         }))
     }
 }

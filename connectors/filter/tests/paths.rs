@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use contract::{Number, Value};
-use filter::{Env, Filter};
+use filter::{Env, Filter, Subject};
 use proptest::prelude::*;
 
 fn values() -> impl Strategy<Value = Value> {
@@ -50,6 +50,11 @@ proptest! {
         let interpreted = Filter::compile(&format!("{path} | ."), &env).unwrap();
         prop_assert!(!interpreted.is_plain());
         prop_assert_eq!(plain.run(&value, &value), interpreted.run(&value, &value), "{}", path);
+        let subject = Subject::new(&value);
+        for filter in [&plain, &interpreted] {
+            let seen = filter.view_on(&subject, &subject).map(|value| value.into_owned());
+            prop_assert_eq!(seen, interpreted.one(&value, &value), "{}", path);
+        }
     }
 
     #[test]

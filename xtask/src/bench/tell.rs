@@ -1,0 +1,60 @@
+//! The table.
+
+use std::time::Duration;
+
+use super::Reader;
+use super::probe::Cost;
+
+pub(super) fn head() {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!(
+        "{cores} processor cores; of {} runs, the one with the median processor time",
+        super::RUNS
+    );
+    println!("processor time: user and system of the reading process alone; the store is another one\n");
+}
+
+pub(super) fn table(orders: usize, costs: &[(Reader, Vec<Cost>)]) {
+    let costs: Vec<(Reader, Cost)> = costs
+        .iter()
+        .filter_map(|(reader, costs)| Some((*reader, median(costs)?)))
+        .collect();
+    let of = |wanted: Reader| costs.iter().find(|(reader, _)| *reader == wanted).map(|(_, cost)| cost);
+    println!("{orders} orders");
+    println!("| | µs an order | user | system | of serde_json | of the bare reader | peak MiB | wall s |");
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    for (reader, cost) in &costs {
+        println!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            reader.name(),
+            tenths(each(cost.processor(), orders)),
+            tenths(each(cost.user, orders)),
+            tenths(each(cost.system, orders)),
+            ratio(cost, of(Reader::Parser)),
+            ratio(cost, of(Reader::Bare)),
+            tenths(u128::from(cost.peak_kib) * 10 / 1024),
+            tenths(cost.wall.as_millis() / 100),
+        );
+    }
+    println!();
+}
+
+/// Tenths of a microsecond.
+fn each(time: Duration, orders: usize) -> u128 {
+    time.as_nanos() / 100 / orders.max(1) as u128
+}
+
+fn ratio(cost: &Cost, least: Option<&Cost>) -> String {
+    let least = least.map_or(1, |least| least.processor().as_micros().max(1));
+    tenths(cost.processor().as_micros() * 10 / least)
+}
+
+fn tenths(number: u128) -> String {
+    format!("{}.{}", number / 10, number % 10)
+}
+
+fn median(costs: &[Cost]) -> Option<Cost> {
+    let mut costs = costs.to_vec();
+    costs.sort_by_key(Cost::processor);
+    costs.get(costs.len() / 2).copied()
+}
