@@ -44,7 +44,7 @@ impl<'t> Scan<'t> {
         match self.peek() {
             Some(b'{') => self.map(below, fields),
             Some(b'[') => self.list(below),
-            Some(b'"') => self.quoted(|text| text.to_owned()).map(Value::Text),
+            Some(b'"') => self.quoted(str::to_owned).map(Value::Text),
             Some(b'n') => self.word("null", Value::Null),
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
@@ -65,7 +65,7 @@ impl<'t> Scan<'t> {
             if self.peek() != Some(b'"') {
                 return self.refuse("expected a name");
             }
-            let name = self.quoted(|text| Name::new(text))?;
+            let name = self.quoted(Name::new)?;
             if seen.again(&name, &fields) {
                 return Err(ParseError(format!("the name `{}` stands twice", clip(&name))));
             }
