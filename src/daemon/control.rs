@@ -199,7 +199,17 @@ async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: 
                 generation.break_with(error);
                 generation.stop.cancelled().await;
             }
-            Ok(result) => return told(result),
+            Ok(result) => {
+                // What a person must see to ends the daemon too, and not only at its next pass.
+                if let Some(error) = result
+                    .as_ref()
+                    .err()
+                    .and_then(|error| error.downcast_ref::<StateError>())
+                {
+                    generation.break_with(error.clone().into());
+                }
+                return told(result);
+            }
             Err(panic) => return told(Err(anyhow::anyhow!("the job broke down: {panic}"))),
         }
     }

@@ -87,6 +87,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
                 notify::ready();
             }
             End::State(error) => {
+                tracing::error!("{error:#}");
                 if in_time(&start, generation.end()).await.is_none() {
                     break Ok(());
                 }
@@ -155,7 +156,7 @@ async fn reopen(
             return Err(error);
         }
         let delay = delays.next();
-        tracing::error!("{error:#}; opening the state file again in {} s", delay.as_secs());
+        tracing::warn!("{error:#}; opening the state file again in {} s", delay.as_secs());
         tokio::select! {
             () = start.clock.sleep(delay) => {}
             () = start.stop.cancelled() => return Ok(None),

@@ -117,13 +117,15 @@ impl Care {
     pub(super) fn still_there(&self, path: &Path) -> anyhow::Result<()> {
         let ours = self.file.metadata().context("looking at the state file")?;
         let there = std::fs::metadata(path);
-        anyhow::ensure!(
-            there.is_ok_and(|there| there.ino() == ours.ino() && there.dev() == ours.dev()),
+        if there.is_ok_and(|there| there.ino() == ours.ino() && there.dev() == ours.dev()) {
+            return Ok(());
+        }
+        let told = format!(
             "the state file {} was moved, replaced or deleted while it was in use; nothing more is sent: put it back \
              and run this again",
             path.display()
         );
-        Ok(())
+        Err(super::StateError::new(told, false).into())
     }
 
     /// Lets go of the ballast, so that there is room to put the log away.
