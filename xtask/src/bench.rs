@@ -2,6 +2,7 @@
 //! machine is never the same twice, so what counts are the ratios of one run.
 
 mod desk;
+mod idle;
 mod probe;
 mod tell;
 
@@ -84,6 +85,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
             }
         }
         tell::table(orders, &costs);
+        tell::idle(&idle::measure(&program("selorax-sync"), &shop, orders)?);
     }
     Ok(())
 }

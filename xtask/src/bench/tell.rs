@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Reader;
+use super::idle::Idle;
 use super::probe::Cost;
 
 pub(super) fn head() {
@@ -34,6 +35,18 @@ pub(super) fn table(orders: usize, costs: &[(Reader, Vec<Cost>)]) {
             ratio(cost, of(Reader::Bare)),
             tenths(u128::from(cost.peak_kib) * 10 / 1024),
             tenths(cost.wall.as_millis() / 100),
+        );
+    }
+    println!();
+}
+
+pub(super) fn idle(told: &[Idle; 2]) {
+    for (idle, when) in told.iter().zip(["after that history", "after a restart"]) {
+        println!(
+            "idle daemon {when}: {} MiB resident, {}0 ms of processor time in {} s",
+            tenths(u128::from(idle.resident_kib) * 10 / 1024),
+            idle.ticks,
+            idle.watched.as_secs()
         );
     }
     println!();
