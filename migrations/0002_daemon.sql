@@ -3,8 +3,8 @@
 
 -- 0: someone rang for it. 1: it changed lately. 2: it can wait.
 ALTER TABLE inbox ADD COLUMN urgency INTEGER NOT NULL DEFAULT 1;
--- It is to be sent even if nothing of it changed.
-ALTER TABLE inbox ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+-- The flows that are to send it even if nothing of it changed: `,one,other,`.
+ALTER TABLE inbox ADD COLUMN again TEXT NOT NULL DEFAULT '';
 DROP INDEX inbox_due;
 CREATE INDEX inbox_due ON inbox (feed, urgency, due_at) WHERE parked IS NULL;
 
@@ -15,6 +15,10 @@ CREATE INDEX links_gone ON links (flow) WHERE gone_at IS NOT NULL;
 
 -- The keys of the records in the file, as a JSON list in the order of their rows.
 ALTER TABLE batches ADD COLUMN keys TEXT;
+-- Counts publications, over all targets: files are not always published in the order of their ids.
+ALTER TABLE batches ADD COLUMN published INTEGER;
+UPDATE batches SET published = id WHERE state = 'published';
+CREATE INDEX batches_published ON batches (published) WHERE published IS NOT NULL;
 
 -- The latest time of its schedule that was served, and when that run began.
 ALTER TABLE flows ADD COLUMN slot_at INTEGER;

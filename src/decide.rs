@@ -185,7 +185,11 @@ mod tests {
             mapping,
             ..absorbed("f", &Key("7".to_owned()), stamp, Hash(hash))
         };
-        LinkRow { link, doubtful: false }
+        LinkRow {
+            link,
+            doubtful: false,
+            gone: false,
+        }
     }
 
     #[test]

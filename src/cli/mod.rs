@@ -158,6 +158,13 @@ pub async fn main(cli: Cli) -> u8 {
         return tell(run::daemon(&path).await.map(|()| DONE));
     }
     // What goes on until somebody ends it ends well that way.
+    let interrupted = match job_of(&cli) {
+        // Asked for again it would be queued again.
+        Some(Job::Replay { .. } | Job::Retry { .. }) => {
+            "interrupted; what was queued is seen to by the next run, or by the daemon"
+        }
+        _ => "interrupted; nothing is lost, and the same command goes on from here",
+    };
     let is_endless = matches!(cli.command, Some(Command::Tail { .. } | Command::Sandbox(_)));
     tokio::select! {
         code = dispatch(cli) => code,
@@ -165,7 +172,7 @@ pub async fn main(cli: Cli) -> u8 {
             if is_endless {
                 return DONE;
             }
-            eprintln!("interrupted; nothing is lost, and the same command goes on from here");
+            eprintln!("{interrupted}");
             FAILED
         }
     }

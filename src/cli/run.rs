@@ -58,7 +58,14 @@ pub(super) async fn here(config: Arc<Config>, job: &Job, console: Arc<Console>) 
         Parts::open(config, &names, Arc::new(RealClock::default()), patience).await?
     };
     let parts = Arc::new(parts);
-    let code = perform(parts.clone(), job.clone(), voice, CancellationToken::new()).await?;
+    let code = perform(
+        parts.clone(),
+        job.clone(),
+        voice,
+        CancellationToken::new(),
+        Arc::default(),
+    )
+    .await?;
     if let Some(parts) = Arc::into_inner(parts) {
         parts.close().await?;
     }

@@ -29,6 +29,12 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
     let connectors = conditions(&config, store.as_ref()).await?;
     let running = daemon::is_up(&config.state_path).await;
     let upkeep = upkeep(&config, store.as_ref()).await?;
+    let upkeep_errors: Vec<(String, String)> = upkeep
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(feed, told)| Some((feed.clone(), told.get("error")?.as_str()?.to_owned())))
+        .collect();
     if as_json {
         let flows: Vec<Json> = flows
             .iter()
@@ -64,6 +70,9 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
                 show_journal(&config, store, flow).await?;
             }
         }
+        for (feed, error) in &upkeep_errors {
+            outln!("{feed}: history and sweeps fail: {}", output::line(error, 400));
+        }
         for condition in &connectors {
             let calls = condition.told(&config);
             let rate = condition
@@ -74,9 +83,11 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             outln!("{}: {calls}{rate}", condition.name);
         }
     }
-    let unwell = flows
-        .iter()
-        .any(|(_, report, queue)| report.last_error.is_some() || *queue != Queue::default());
+    let history = upkeep_errors.is_empty();
+    let unwell = !history
+        || flows
+            .iter()
+            .any(|(_, report, queue)| report.last_error.is_some() || *queue != Queue::default());
     Ok(if check && unwell { UNFINISHED } else { DONE })
 }
 
@@ -110,6 +121,8 @@ async fn upkeep(config: &Config, store: Option<&Store>) -> anyhow::Result<Json> 
             let stamp = store.memory(&feed, name).await?.and_then(|text| text.parse().ok());
             at.insert(shown.to_owned(), stamp.map(utc).into());
         }
+        let error = store.memory(&feed, daemon::HISTORY_ERROR).await?;
+        at.insert("error".to_owned(), error.filter(|error| !error.is_empty()).into());
         told.insert(feed, Json::Object(at));
     }
     Ok(Json::Object(told))

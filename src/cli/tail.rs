@@ -34,8 +34,9 @@ pub(super) async fn tail(path: &Path, flow: Option<&str>, lines: u32) -> anyhow:
         if let Some(store) = &store {
             match last {
                 None => {
-                    let latest = store.delivered_last(flow, lines).await?;
-                    last = Some(store.last_delivery().await?);
+                    let upto = store.last_delivery().await?;
+                    let latest = store.delivered_last(flow, upto, lines).await?;
+                    last = Some(upto);
                     let rows: usize = latest.iter().map(|delivered| delivered.keys.len()).sum();
                     let mut skip = rows.saturating_sub(usize::try_from(lines)?);
                     for delivered in &latest {

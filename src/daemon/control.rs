@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -28,6 +29,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 
 /// Who asks at a time when nothing can be done is told so after this.
 const SILENT_FOR: Duration = Duration::from_secs(1);
+
+/// Steps of progress are told only while fewer frames than this wait for an asker.
+const PROGRESS_WAITING: usize = 100;
 
 type Current = watch::Receiver<Option<Arc<Generation>>>;
 
@@ -114,9 +118,13 @@ async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, cr
     // Who goes away without waiting for the end wants no more of it.
     let gone = stop.child_token();
     let (frames, mut waiting) = mpsc::unbounded_channel();
-    let voice: Arc<dyn Voice> = Arc::new(AskerVoice(frames.clone()));
-    let doing = carry_out(job, current, voice, gone.clone());
-    tokio::pin!(doing);
+    let unwritten = Arc::new(AtomicUsize::new(0));
+    let voice: Arc<dyn Voice> = Arc::new(AskerVoice {
+        frames: frames.clone(),
+        waiting: unwritten.clone(),
+    });
+    // A task of its own: whoever does not read what it says must not keep it from being stopped.
+    let mut doing = tokio::spawn(carry_out(job, current, voice, gone.clone()));
     let mut over = false;
     let mut end = String::new();
     loop {
@@ -125,20 +133,20 @@ async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, cr
             frame = waiting.recv() => match frame {
                 Some(frame) => {
                     let last = matches!(frame, Frame::End(_));
+                    unwritten.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).unwrap_or(0);
                     if !write(&mut writer, &frame).await || last {
                         break;
                     }
                 }
                 None => break,
             },
-            told = &mut doing, if !over => {
+            done = &mut doing, if !over => {
                 over = true;
+                let told = done.unwrap_or_else(|error| told(Err(anyhow::anyhow!("the job broke down: {error}"))));
                 frames.send(Frame::End(told)).unwrap_or_default();
             }
             _ = reader.read_line(&mut end), if !over => {
                 gone.cancel();
-                // Give the job its time to get to its next step; nobody listens any more.
-                doing.as_mut().await;
                 break;
             }
         }
@@ -149,6 +157,7 @@ async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, cr
 /// Does the job, over as many generations as come and go meanwhile: each goes on where the one before stopped.
 async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: CancellationToken) -> Told {
     let mut has_said = false;
+    let queued = Arc::new(AtomicBool::new(false));
     loop {
         let generation = loop {
             if gone.is_cancelled() {
@@ -180,7 +189,7 @@ async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: 
         let done = {
             let (job, voice, stop) = (job.clone(), voice.clone(), stop.clone());
             let parts = parts.clone();
-            perform(parts, job, voice, stop)
+            perform(parts, job, voice, stop, queued.clone())
         };
         drop(parts);
         let watched = within_grace(done, stop.clone());
@@ -194,7 +203,7 @@ async fn carry_out(job: Job, mut current: Current, voice: Arc<dyn Voice>, gone: 
         };
         match done {
             Ok(Err(error)) if error.is::<Stopped>() && generation.stop.is_cancelled() && !gone.is_cancelled() => {}
-            Ok(Err(error)) if StateError::may_pass(&error) && !gone.is_cancelled() => {
+            Ok(Err(error)) if StateError::may_pass(&error) && !gone.is_cancelled() && !job.is_dry() => {
                 voice.say(&format!("{error:#}; the daemon opens the state file again and goes on"));
                 generation.break_with(error);
                 generation.stop.cancelled().await;
@@ -225,17 +234,30 @@ async fn write(writer: &mut OwnedWriteHalf, frame: &Frame) -> bool {
 }
 
 /// Talks to whoever asked.
-struct AskerVoice(mpsc::UnboundedSender<Frame>);
+struct AskerVoice {
+    frames: mpsc::UnboundedSender<Frame>,
+    /// Frames that were not written yet.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl AskerVoice {
     fn tell(&self, frame: Frame) {
         // Nobody listens any more: the job is about to be told so.
-        self.0.send(frame).unwrap_or_default();
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.frames.send(frame).unwrap_or_default();
     }
 }
 
 impl Voice for AskerVoice {
+    fn backlog(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     fn progress(&self, flow: &str, what: &str, progress: Progress) {
+        // Who reads slowly sees fewer steps of it.
+        if self.backlog() > PROGRESS_WAITING {
+            return;
+        }
         self.tell(Frame::Progress {
             flow: flow.to_owned(),
             what: what.to_owned(),

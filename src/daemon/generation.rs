@@ -9,10 +9,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::Start;
 use super::historian::Historian;
 use super::patience::Delays;
 use super::worker::Worker;
-use super::{CALL_PATIENCE, Start};
+use crate::config::Config;
 use crate::engine::Stopped;
 use crate::store::Store;
 use crate::work::Parts;
@@ -20,6 +21,7 @@ use crate::work::Parts;
 /// How long a task may take to get to its next step before it is left where it is; what it did not keep is done
 /// again. With the time to put the state file in order this must stay below ten seconds.
 const GRACE: Duration = Duration::from_secs(5);
+const LOOK_AT_JOBS: Duration = Duration::from_millis(20);
 const PANIC_DELAY: Duration = Duration::from_secs(1);
 const PANIC_DELAY_MAX: Duration = Duration::from_secs(60);
 
@@ -34,7 +36,7 @@ pub(super) struct Generation {
 
 pub(super) enum End {
     Stop,
-    Reload(Box<Parts>),
+    Reload(Box<Config>),
     State(anyhow::Error),
 }
 
@@ -123,7 +125,7 @@ impl Generation {
                 () = start.reload.notified() => {}
             }
             let Some(parts) = self.parts() else { return End::Stop };
-            match reload(start, &parts).await {
+            match reload(start, &parts) {
                 Ok(next) => return End::Reload(Box::new(next)),
                 Err(error) => {
                     tracing::error!("the config was not taken over, the one at work stays in force: {error:#}");
@@ -149,13 +151,14 @@ impl Generation {
         }
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut parts = parts?;
-        // Jobs hold the parts as well; they end at their next step too.
-        for _ in 0..100 {
+        // Jobs hold the parts as well; they end at their next step too, or when their grace is over.
+        let looks = (GRACE + GRACE / 5).as_millis() / LOOK_AT_JOBS.as_millis();
+        for _ in 0..looks {
             match Arc::try_unwrap(parts) {
                 Ok(parts) => return parts.part().await,
                 Err(shared) => parts = shared,
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_AT_JOBS).await;
         }
         None
     }
@@ -203,22 +206,13 @@ async fn note_panic(parts: &Parts, feed: &str, name: &str, panic: &str) {
     }
 }
 
-async fn reload(start: &Start, now: &Parts) -> anyhow::Result<Parts> {
+/// The new config, if it can be taken over.
+fn reload(start: &Start, now: &Parts) -> anyhow::Result<Config> {
     let config = (start.load)()?;
     anyhow::ensure!(
         config.state_path == now.config.state_path,
         "state.path cannot change while the daemon runs; restart it for that"
     );
     super::tell_unserved(&config);
-    for connector in now.connectors.values() {
-        connector.rest().await;
-    }
-    Parts::over(
-        Arc::new(config),
-        &[],
-        now.store.clone(),
-        start.clock.clone(),
-        CALL_PATIENCE,
-    )
-    .await
+    Ok(config)
 }

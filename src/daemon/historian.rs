@@ -14,6 +14,8 @@ use super::worker::{delay_of, manner};
 use crate::engine::{Engine, Lane};
 use crate::work::{Parts, grouped};
 
+/// What last went wrong with walks, deep passes and sweeps of a feed; empty: nothing.
+pub const HISTORY_ERROR: &str = "history_error";
 /// The longest sleep, so that a clock that was set is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// When the daemon began to look after the feed.
@@ -64,6 +66,8 @@ impl Historian {
 
     async fn work_on(self: Arc<Self>) -> anyhow::Result<()> {
         let mut engine = self.parts.engine(&self.flows(), manner(&self.stop, false)).await?;
+        // Before anything is looked at: what the targets hold already, and since when flows count.
+        engine.begin().await?;
         let mut rounds = self.rounds(&engine).await?;
         let mut delays = Delays::new(TROUBLE_DELAY, TROUBLE_DELAY_MAX);
         while !self.stop.is_cancelled() {
@@ -71,11 +75,17 @@ impl Historian {
             let done = self.round(&mut engine, &mut rounds).await;
             engine.leave();
             match done {
-                Ok(()) => delays.reset(),
+                Ok(()) => {
+                    delays.reset();
+                    self.parts.store.put_memory(&self.feed, HISTORY_ERROR, "").await?;
+                }
                 Err(error) => {
                     wait = delay_of(&error, &mut delays);
+                    let told = format!("{error:#}");
                     engine.trouble(&self.feed, error).await?;
                     engine.ledger.clear();
+                    // By itself, because the next pass that goes well says nothing of the history.
+                    self.parts.store.put_memory(&self.feed, HISTORY_ERROR, &told).await?;
                 }
             }
             if !delays.has_failed() {
@@ -117,12 +127,14 @@ impl Historian {
         if let Some(deep) = &mut rounds.deep
             && self.is_due(deep)
         {
+            engine.prepare().await?;
             engine.deep_pass(&self.feed, rounds.reach).await?;
             self.done(deep).await?;
         }
         if let Some(sweep) = &mut rounds.sweep
             && self.is_due(sweep)
         {
+            engine.prepare().await?;
             self.sweep(engine).await?;
             self.done(sweep).await?;
         }
@@ -134,11 +146,11 @@ impl Historian {
         if !engine.walks_ahead(&self.feed).await? {
             return Ok(());
         }
-        let _job = self.lane.job();
-        let _walk = self.lane.walk().await;
-        engine.begin().await?;
+        engine.prepare().await?;
         engine.finish_walks(&self.feed).await?;
+        let jobs = engine.jobs();
         engine.drain().await?;
+        drop(jobs);
         for flow in &engine.flows {
             if let Some(ledger) = engine.ledger.get(&flow.name) {
                 tracing::info!(

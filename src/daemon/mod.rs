@@ -22,9 +22,11 @@ use tokio_util::sync::CancellationToken;
 pub use client::{ask, is_up};
 use control::Control;
 use generation::{End, Generation};
+pub use historian::HISTORY_ERROR;
 use patience::Delays;
 
 use crate::config::Config;
+use crate::engine::Lanes;
 use crate::store::{StateError, Store};
 use crate::work::Parts;
 
@@ -57,7 +59,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         opened = Store::open(&config.state_path, start.clock.clone()) => opened?,
         () = start.stop.cancelled() => return Ok(()),
     };
-    let mut parts = Parts::over(config, &[], Arc::new(store), start.clock.clone(), CALL_PATIENCE).await?;
+    let mut parts = assemble(&start, config, Arc::new(store), Arc::default()).await?;
     let (generations, current) = watch::channel(None);
     let control = Control::open(&parts.config.state_path, current, start.stop.clone())?;
     notify::ready();
@@ -68,7 +70,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     );
     let mut delays = Delays::new(Duration::from_secs(1), Duration::from_secs(30));
     let outcome = loop {
-        let config = parts.config.clone();
+        let (config, lanes) = (parts.config.clone(), parts.lanes.clone());
         let started = start.clock.monotonic();
         let generation = Arc::new(Generation::start(parts));
         generations.send_replace(Some(generation.clone()));
@@ -80,10 +82,12 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
                 break in_time(&start, ending).await.unwrap_or(Ok(()));
             }
             End::Reload(next) => {
-                drop(generation.end().await);
+                let store = generation.end().await;
                 delays.reset();
-                parts = *next;
-                tracing::info!(flows = parts.config.flows.len(), "the new config is in force");
+                match renew(&start, *next, config, store, lanes).await {
+                    Ok(next) => parts = next,
+                    Err(error) => break Err(error),
+                }
                 notify::ready();
             }
             End::State(error) => {
@@ -94,7 +98,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
                 if start.clock.monotonic().saturating_sub(started) >= SOUND_AFTER {
                     delays.reset();
                 }
-                match reopen(&start, &config, error, &mut delays).await {
+                match reopen(&start, &config, error, &mut delays, lanes).await {
                     Ok(Some(next)) => parts = next,
                     Ok(None) => break Ok(()),
                     Err(error) => break Err(error),
@@ -150,6 +154,7 @@ async fn reopen(
     config: &Arc<Config>,
     mut error: anyhow::Error,
     delays: &mut Delays,
+    lanes: Arc<Lanes>,
 ) -> anyhow::Result<Option<Parts>> {
     loop {
         if !StateError::may_pass(&error) {
@@ -165,14 +170,43 @@ async fn reopen(
             opened = Store::open(&config.state_path, start.clock.clone()) => opened,
             () = start.stop.cancelled() => return Ok(None),
         };
-        error = match opened {
-            Ok(store) => {
-                let store = Arc::new(store);
-                return Parts::over(config.clone(), &[], store, start.clock.clone(), CALL_PATIENCE)
-                    .await
-                    .map(Some);
-            }
+        let assembled = match opened {
+            Ok(store) => assemble(start, config.clone(), Arc::new(store), lanes.clone()).await,
+            Err(error) => Err(error),
+        };
+        error = match assembled {
+            Ok(parts) => return Ok(Some(parts)),
             Err(error) => error,
         };
+    }
+}
+
+async fn assemble(start: &Start, config: Arc<Config>, store: Arc<Store>, lanes: Arc<Lanes>) -> anyhow::Result<Parts> {
+    Parts::over(config, &[], store, start.clock.clone(), CALL_PATIENCE, lanes).await
+}
+
+/// The next generation after a reload: with the new config, or with the old one where the new one cannot be
+/// connected. The connectors before have left word of their pace by now.
+async fn renew(
+    start: &Start,
+    next: Config,
+    before: Arc<Config>,
+    store: Option<Store>,
+    lanes: Arc<Lanes>,
+) -> anyhow::Result<Parts> {
+    let store = match store {
+        Some(store) => store,
+        None => Store::open(&before.state_path, start.clock.clone()).await?,
+    };
+    let store = Arc::new(store);
+    match assemble(start, Arc::new(next), store.clone(), lanes.clone()).await {
+        Ok(parts) => {
+            tracing::info!(flows = parts.config.flows.len(), "the new config is in force");
+            Ok(parts)
+        }
+        Err(error) => {
+            tracing::error!("the config was not taken over, the one at work stays in force: {error:#}");
+            assemble(start, before, store, lanes).await
+        }
     }
 }

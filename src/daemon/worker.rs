@@ -87,7 +87,8 @@ impl Worker {
 
     fn names(&self) -> Vec<String> {
         let flows = self.parts.config.flows.iter();
-        let own = flows.filter(|flow| flow.from.to_string() == self.feed);
+        // What runs only when it is asked to is not delivered without being asked either.
+        let own = flows.filter(|flow| flow.from.to_string() == self.feed && flow.schedule.is_some());
         own.map(|flow| flow.name.clone()).collect()
     }
 
@@ -110,6 +111,10 @@ impl Worker {
 
     async fn work_on(self: Arc<Self>) -> anyhow::Result<()> {
         let clock = &self.parts.clock;
+        if self.names().is_empty() {
+            self.stop.cancelled().await;
+            return Ok(());
+        }
         let mut engine = self.parts.engine(&self.names(), manner(&self.stop, true)).await?;
         engine.begin().await?;
         let mut slots = self.slots().await?;
@@ -124,17 +129,13 @@ impl Worker {
             let now = clock.now();
             if now < last_look {
                 // The clock was set back: what waits for a time by it would wait too long.
-                self.parts.store.forget_waits().await?;
+                self.parts.store.forget_waits(&self.feed).await?;
             }
             last_look = now;
             if clock.monotonic() >= rests.source {
                 self.pass_due(&mut engine, &mut slots, &mut rests).await?;
             }
-            let mut busy = false;
-            if !self.lane.has_jobs() {
-                busy = self.tend(&mut engine, &mut rests).await?;
-            }
-            if !busy {
+            if !self.tend(&mut engine, &mut rests).await? {
                 self.wait(&engine, &slots, &rests).await?;
             }
         }
@@ -200,7 +201,8 @@ impl Worker {
     async fn tend(&self, engine: &mut Engine, rests: &mut Rests) -> anyhow::Result<bool> {
         let now = self.parts.clock.monotonic();
         let mut more = false;
-        if now >= rests.source {
+        // A job reads what it waits for by itself.
+        if now >= rests.source && !self.lane.has_jobs() {
             match engine.read_some(&self.feed).await {
                 Ok(any) => more = any,
                 Err(error) => {
@@ -215,7 +217,15 @@ impl Worker {
             for ledger in engine.ledger.values_mut() {
                 ledger.target_error = None;
             }
-            engine.deliver_all(false).await?;
+            let all = std::mem::take(&mut engine.flows);
+            engine.flows = all
+                .iter()
+                .filter(|flow| !self.lane.is_at(&flow.name))
+                .cloned()
+                .collect();
+            let delivered = engine.deliver_all(false).await;
+            engine.flows = all;
+            delivered?;
             if engine.ledger.values().any(|ledger| ledger.target_error.is_some()) {
                 rests.target = now + rests.target_delays.next();
             } else {
@@ -229,11 +239,12 @@ impl Worker {
     /// Until the next time that something is due, or somebody rings.
     async fn wait(&self, engine: &Engine, slots: &[Slot], rests: &Rests) -> anyhow::Result<()> {
         let clock = &self.parts.clock;
-        let (mut reading, mut delivery) = (None, None);
+        let mut reading = None;
         if !self.lane.has_jobs() {
             reading = self.parts.store.next_due(&self.feed).await?;
-            delivery = engine.next_delivery().await?;
         }
+        let lane = self.lane.clone();
+        let delivery = engine.next_delivery(|flow| !lane.is_at(flow)).await?;
         let wait = self.time_left(slots, rests, reading, delivery);
         tokio::select! {
             () = clock.sleep(wait) => {}

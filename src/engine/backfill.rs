@@ -42,10 +42,12 @@ impl Engine {
             }
             let lane = self.lanes.of(&flow.feed);
             let _walk = lane.walk().await;
+            let _job = lane.job(&flow.name);
             if let Err(error) = self.backfill_flow(&flow, range).await {
                 self.trouble(&flow.feed, error).await?;
             }
         }
+        let _jobs = self.jobs();
         self.drain().await
     }
 
@@ -99,6 +101,8 @@ impl Engine {
                 }
                 tracing::warn!("{error:#}; the walk goes on from its last finished window");
                 self.leave();
+                // What is queued does not wait for the source.
+                self.deliver_all(false).await?;
                 self.pause(Duration::from_secs(1 << fruitless.min(6))).await?;
             }
         }

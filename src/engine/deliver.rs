@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
-use contract::{Fields, Item, Place, Value};
+use contract::{Fields, Hash, Item, Place, Value};
 use jiff::Timestamp;
 
 use super::{Engine, Flow, passes};
-use crate::store::{Batch, BatchState, NewBatch, Ready};
+use crate::store::{Batch, BatchState, Frozen, NewBatch, Ready};
+
+/// Rows of a dry run that may wait to be read.
+const BACKLOG_MAX: usize = 2_000;
 
 #[derive(Clone, Copy)]
 enum Act<'a> {
@@ -23,6 +26,9 @@ impl Engine {
     /// trouble stops its own flow only.
     pub async fn deliver_all(&mut self, close: bool) -> anyhow::Result<()> {
         for flow in self.flows.clone() {
+            if self.is_target_down(&flow.name) {
+                continue;
+            }
             if let Err(error) = self.finish_open(&flow).await {
                 self.stop_target(&flow, error).await?;
             }
@@ -70,7 +76,7 @@ impl Engine {
         for version in ready {
             match item(version) {
                 Ok(item) => candidates.push((version, item)),
-                Err(reason) => refused.push((version.id, reason)),
+                Err(reason) => refused.push((version.id, version.hash, reason)),
             }
         }
         // One file has one set of columns. After a change of the mapping older versions still have theirs.
@@ -86,18 +92,18 @@ impl Engine {
         let (versions, items): (Vec<&Ready>, Vec<Item>) = candidates.into_iter().unzip();
         let encoded = flow.files.encode(Some(&columns), &items);
         let mut found = Vec::new();
-        let mut going: Vec<(i64, Item)> = Vec::new();
+        let mut going: Vec<((i64, Hash), Item)> = Vec::new();
         let mut there = self.found_rows_if(flow, ready).await?;
         for ((version, item), written) in versions.into_iter().zip(items).zip(&encoded.items) {
             match written {
-                Err(reason) => refused.push((version.id, reason.0.clone())),
+                Err(reason) => refused.push((version.id, version.hash, reason.0.clone())),
                 Ok(rows) if version.doubt && super::found::takes_all(&mut there, rows) => {
-                    found.push((version.id, rows.clone()));
+                    found.push((version.id, version.hash, rows.clone()));
                 }
-                Ok(_) => going.push((version.id, item)),
+                Ok(_) => going.push(((version.id, version.hash), item)),
             }
         }
-        let (versions, items): (Vec<i64>, Vec<Item>) = going.into_iter().unzip();
+        let (versions, items): (Vec<(i64, Hash)>, Vec<Item>) = going.into_iter().unzip();
         let keys: Vec<&str> = items.iter().map(|item| item.key.0.as_str()).collect();
         let whole = items.len() == encoded.items.len();
         let encoded = if whole {
@@ -122,6 +128,12 @@ impl Engine {
                 found: &found,
             })
             .await?;
+        let batch = match batch {
+            Frozen::Batch(batch) => Some(batch),
+            Frozen::Nothing => None,
+            // The next look takes the newer versions.
+            Frozen::Overtaken => return Ok(None),
+        };
         self.ledger(&flow.name).known += found.len() as u64;
         let content = (encoded.bytes, versions.len() as u64, encoded.rows as u64);
         Ok(batch.map(|batch| (batch, content)))
@@ -152,6 +164,7 @@ impl Engine {
         }
         self.patiently(place.as_ref(), &batch.name, Act::Publish).await?;
         self.store.published(batch.id).await?;
+        self.target_is_well(&flow.name);
         let ledger = self.ledger(&flow.name);
         ledger.files += 1;
         ledger.rows += rows;
@@ -171,8 +184,7 @@ impl Engine {
             let Err(error) = done else { return Ok(()) };
             let error = anyhow::Error::from(error);
             let waited = self.clock.monotonic().saturating_sub(started);
-            let patient = self.patience.endless || waited + pause <= self.patience.wait;
-            if !passes(&error) || !patient {
+            if !passes(&error) || waited + pause > self.patience.wait {
                 return Err(error);
             }
             tracing::warn!(file, "{error:#}; trying again in {} s", pause.as_secs());
@@ -185,6 +197,9 @@ impl Engine {
     async fn show(&mut self, flow: &Flow, batch: &Batch) -> anyhow::Result<()> {
         for version in self.store.of_batch(batch.id).await? {
             let item = item(&version).map_err(anyhow::Error::msg)?;
+            while self.voice.backlog() > BACKLOG_MAX {
+                self.pause(Duration::from_millis(20)).await?;
+            }
             for row in &item.rows {
                 self.voice.would_send(&flow.name, &batch.name, &row.to_json());
                 self.ledger(&flow.name).rows += 1;

@@ -3,7 +3,6 @@
 //! publishes files. Nothing is ever held while another turn at a feed is waited for.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
@@ -17,7 +16,8 @@ pub struct Lane {
     turn: Arc<Turn<()>>,
     /// Walks over history follow one another: two at once would only ask for the same rows twice.
     walk: Arc<Turn<()>>,
-    jobs: AtomicUsize,
+    /// The flows that jobs are at work on.
+    jobs: Mutex<Vec<String>>,
     /// Rung when something is to be done at this feed before its time.
     pub bell: Notify,
 }
@@ -39,23 +39,37 @@ impl Lane {
         self.walk.clone().lock_owned().await
     }
 
-    /// While this is held, the feed's inbox and outbox are some job's business.
-    pub fn job(self: &Arc<Lane>) -> Job {
-        self.jobs.fetch_add(1, Ordering::AcqRel);
-        Job(self.clone())
+    /// While this is held, what is to be read at the feed, and what this flow has to deliver, is some job's
+    /// business.
+    pub fn job(self: &Arc<Lane>, flow: &str) -> Job {
+        self.flows().push(flow.to_owned());
+        Job(self.clone(), flow.to_owned())
     }
 
     pub fn has_jobs(&self) -> bool {
-        self.jobs.load(Ordering::Acquire) > 0
+        !self.flows().is_empty()
+    }
+
+    /// Whether some job is at work on the flow.
+    pub fn is_at(&self, flow: &str) -> bool {
+        self.flows().iter().any(|known| known == flow)
+    }
+
+    fn flows(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
-pub struct Job(Arc<Lane>);
+pub struct Job(Arc<Lane>, String);
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.0.jobs.fetch_sub(1, Ordering::AcqRel);
+        let mut flows = self.0.flows();
+        if let Some(at) = flows.iter().position(|flow| *flow == self.1) {
+            flows.swap_remove(at);
+        }
+        drop(flows);
         self.0.bell.notify_one();
     }
 }

@@ -57,6 +57,10 @@ pub trait Voice: Send + Sync {
     fn out(&self, line: &str);
     /// In a dry run: what would be sent.
     fn would_send(&self, flow: &str, file: &str, row: &str);
+    /// How much of what was said is not read yet; a run that has much to say waits for its reader.
+    fn backlog(&self) -> usize {
+        0
+    }
 }
 
 pub struct Engine {
@@ -119,7 +123,13 @@ pub struct Ledger {
     pub unproven: u64,
     pub source_error: Option<String>,
     pub target_error: Option<String>,
+    /// Until when a target in trouble that passes is left alone, on the monotonic clock, and how often in a row
+    /// it failed.
+    target_rest: Option<(Duration, u32)>,
 }
+
+/// How long a target in trouble is left alone at first, where the run goes on until it is well again.
+const TARGET_REST: Duration = Duration::from_secs(2);
 
 impl Ledger {
     pub fn errors(&self) -> impl Iterator<Item = &str> {
@@ -130,6 +140,7 @@ impl Ledger {
 impl Engine {
     /// One incremental pass of every flow, then everything that is due.
     pub async fn once(&mut self) -> anyhow::Result<()> {
+        let _jobs = self.jobs();
         self.begin().await?;
         for feed in self.feeds() {
             if let Err(error) = self.catch_up_and_pass(&feed).await {
@@ -145,16 +156,30 @@ impl Engine {
         self.pass(feed).await
     }
 
+    /// Held while this run sees to what its flows have to read and deliver.
+    pub(crate) fn jobs(&self) -> Vec<Job> {
+        let of = |flow: &Flow| self.lanes.of(&flow.feed).job(&flow.name);
+        self.flows.iter().map(of).collect()
+    }
+
     /// Everything that is due, without looking for more.
     pub async fn settle(&mut self) -> anyhow::Result<()> {
+        let _jobs = self.jobs();
         self.begin().await?;
         self.drain().await
     }
 
     /// What every run does first: settle what an earlier one left in the middle.
     pub async fn begin(&mut self) -> anyhow::Result<()> {
-        self.store.forget_waits().await?;
+        for feed in self.feeds() {
+            self.store.forget_waits(&feed).await?;
+        }
         self.store.trim_journal().await?;
+        self.prepare().await
+    }
+
+    /// Learns what the state and the targets say of these flows.
+    pub async fn prepare(&mut self) -> anyhow::Result<()> {
         self.learn_starts().await?;
         for flow in self.flows.clone() {
             for failure in self
@@ -181,7 +206,8 @@ impl Engine {
             }
             self.leave();
             self.deliver_all(true).await?;
-            let Some(wait) = self.next_wait().await? else {
+            let waits = [self.next_wait().await?, self.target_rest().await?];
+            let Some(wait) = waits.into_iter().flatten().min() else {
                 return Ok(());
             };
             let waited = self.clock.monotonic().saturating_sub(started);
@@ -252,16 +278,50 @@ impl Engine {
 
     /// The target is in trouble: what a flow has queued waits for the next run.
     pub(crate) async fn stop_target(&mut self, flow: &Flow, error: anyhow::Error) -> anyhow::Result<()> {
+        let comes_back = passes(&error) && self.patience.endless;
         let told = error.downcast::<contract::Error>()?.to_string();
         self.store.failed(&flow.name, &told).await?;
-        self.ledger(&flow.name).target_error.get_or_insert(told);
+        let now = self.clock.monotonic();
+        let ledger = self.ledger(&flow.name);
+        if comes_back {
+            // Nobody waits for it meanwhile: not the walk, and not the other flows of the feed or the target.
+            let failed = ledger.target_rest.map_or(0, |(_, failed)| failed + 1);
+            let rest = TARGET_REST.saturating_mul(1 << failed.min(5));
+            tracing::warn!(flow = flow.name, "{told}; trying again in {} s", rest.as_secs());
+            ledger.target_rest = Some((now + rest, failed));
+        }
+        ledger.target_error.get_or_insert(told);
         Ok(())
     }
 
     pub(crate) fn is_target_down(&self, flow: &str) -> bool {
-        self.ledger
-            .get(flow)
-            .is_some_and(|ledger| ledger.target_error.is_some())
+        let now = self.clock.monotonic();
+        self.ledger.get(flow).is_some_and(|ledger| match ledger.target_rest {
+            Some((until, _)) => now < until,
+            None => ledger.target_error.is_some(),
+        })
+    }
+
+    /// The target took something: what it had said before is over.
+    pub(crate) fn target_is_well(&mut self, flow: &str) {
+        let ledger = self.ledger(flow);
+        ledger.target_rest = None;
+        ledger.target_error = None;
+    }
+
+    /// How long the flows whose target is left alone for a while have to wait, if they have anything to send.
+    async fn target_rest(&self) -> anyhow::Result<Option<Duration>> {
+        let now = self.clock.monotonic();
+        let mut soonest: Option<Duration> = None;
+        for flow in &self.flows {
+            let rest = self.ledger.get(&flow.name).and_then(|ledger| ledger.target_rest);
+            let Some((until, _)) = rest else { continue };
+            if self.queue(flow).await?.queued > 0 {
+                let left = until.saturating_sub(now);
+                soonest = Some(soonest.map_or(left, |soonest| soonest.min(left)));
+            }
+        }
+        Ok(soonest)
     }
 
     /// A feed whose source is in trouble is left alone.
@@ -322,9 +382,10 @@ impl Engine {
     }
 
     /// When the oldest version that waits for its file to fill has waited long enough; `None`: none waits.
-    pub async fn next_delivery(&self) -> anyhow::Result<Option<contract::Stamp>> {
+    /// Of the flows that `counts`.
+    pub async fn next_delivery(&self, counts: impl Fn(&str) -> bool) -> anyhow::Result<Option<contract::Stamp>> {
         let mut next: Option<i64> = None;
-        for flow in &self.flows {
+        for flow in self.flows.iter().filter(|flow| counts(&flow.name)) {
             let oldest = self.store.ready_since(&flow.name).await?;
             let wait = i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX);
             if let Some(at) = oldest.map(|oldest| oldest.saturating_add(wait)) {

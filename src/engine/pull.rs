@@ -48,6 +48,14 @@ impl Engine {
 
     /// Walks what flows begin with, and what passes left because it was too much for them.
     pub async fn finish_walks(&mut self, feed: &str) -> anyhow::Result<()> {
+        if !self.walks_ahead(feed).await? {
+            return Ok(());
+        }
+        // Whoever walks already is waited for; what it did is not done again.
+        self.leave();
+        let lane = self.lanes.of(feed);
+        let _walk = lane.walk().await;
+        let _jobs = self.jobs();
         for flow in self.of_feed(feed) {
             for run in [INITIAL, CATCH_UP] {
                 if self.store.is_under_way(&flow.name, run).await? {

@@ -140,7 +140,7 @@ impl Engine {
                     row_hash,
                     link: if in_parts { parts.get(key) } else { link.as_ref() },
                     target_ahead: self.ahead(flow),
-                    again: waiting.again,
+                    again: waiting.is_again_for(&flow.name),
                 };
                 self.take_record(flow, &known, value, flags, keep);
             }
@@ -170,7 +170,8 @@ impl Engine {
         });
         let known = self.store.links_of_parts(&flow.name, &waiting.key).await?;
         let known: HashMap<Key, LinkRow> = known.into_iter().map(|row| (row.link.key.clone(), row)).collect();
-        for key in known.keys().filter(|key| parts.iter().all(|(part, ..)| part != *key)) {
+        let is_news = |row: &LinkRow| !row.gone && parts.iter().all(|(part, ..)| *part != row.link.key);
+        for key in known.iter().filter(|(_, row)| is_news(row)).map(|(key, _)| key) {
             self.ledger(&flow.name).gone += 1;
             keep.gone.push((flow.name.clone(), key.clone()));
             keep.notes.push(Note {
@@ -187,7 +188,7 @@ impl Engine {
     fn is_before(&self, flow: &Flow, waiting: &Waiting, stamp: Option<Stamp>, link: Option<&LinkRow>) -> bool {
         let start = self
             .start_of(flow)
-            .filter(|_| waiting.asked_by.as_ref() != Some(&flow.name));
+            .filter(|_| waiting.asked_by.as_ref() != Some(&flow.name) && !waiting.is_again_for(&flow.name));
         match link {
             None => decide::is_before(stamp, start),
             Some(LinkRow { link, .. }) => {

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use contract::{Cursor, Window};
+use contract::{Cursor, Hash, Record, Row, Window};
 
 use super::take::View;
 use super::{Engine, Flow};
-use crate::store::{Coverage, Note, Settle, Sweep, Swept};
+use crate::store::{Coverage, Note, Ring, Settle, Sweep, Swept};
 
+/// So many sweeps together read every record whose rows show only a part of it: a week of them.
+const SWEEPS_A_READING: i64 = 7;
 /// The name of the walk.
 const SWEEP: &str = "sweep";
 
@@ -60,9 +62,12 @@ impl Engine {
             self.give_way(feed).await?;
             let step = walk.step().await?;
             let keys = step.rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>();
+            let share = self.share_of(feed, &flows, &step.rows, sweep.id);
             let mut keep = self.take(feed, &flows, step.rows, View::Late).await?;
             outcome.missed += (keep.wants.len() + keep.ring.len()) as u64;
-            let names = flows.iter().map(|flow| flow.name.clone()).collect();
+            keep.ring.extend(share);
+            // Also for flows that begin while it goes on.
+            let names = self.of_feed(feed).into_iter().map(|flow| flow.name).collect();
             keep.swept = Some(Swept {
                 sweep: sweep.id,
                 flows: names,
@@ -97,6 +102,24 @@ impl Engine {
         }
         self.leave();
         Ok(outcome)
+    }
+
+    /// Records whose rows do not show all of them, and so may have changed without a sign: each is read by its
+    /// key in one of so many sweeps.
+    fn share_of(&self, feed: &str, flows: &[Flow], rows: &[Row], sweep: i64) -> Vec<Ring> {
+        let Some(first) = flows.first() else { return Vec::new() };
+        let is_in_turn = |row: &&Row| {
+            Hash::of(row.key.0.as_bytes())
+                .0
+                .wrapping_add(sweep)
+                .rem_euclid(SWEEPS_A_READING)
+                == 0
+        };
+        let shows_part = |row: &&Row| matches!(first.source.decode(row.body.clone(), false), Ok(Record::Partial));
+        let in_turn = rows.iter().filter(is_in_turn).filter(shows_part);
+        in_turn
+            .map(|row| self.ring(feed, &row.key, (row.hash, row.stamp), View::Late, None))
+            .collect()
     }
 
     async fn tell_gone(&mut self, flows: &[Flow], sweep: Sweep) -> anyhow::Result<u64> {

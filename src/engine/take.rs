@@ -165,7 +165,7 @@ impl Engine {
         }
     }
 
-    fn ring(
+    pub(super) fn ring(
         &self,
         feed: &str,
         key: &Key,

@@ -31,16 +31,26 @@ pub struct NewBatch<'a> {
     pub flow: &'a str,
     pub number: u64,
     pub name: &'a str,
-    /// Outbox rows in it, in order.
-    pub versions: &'a [i64],
+    /// Outbox rows in it, in order, with the hashes of what they held.
+    pub versions: &'a [(i64, Hash)],
     /// Whose versions they are, in the same order.
     pub keys: &'a [&'a str],
     pub rows: usize,
     pub content: &'a [u8],
     /// Outbox rows that cannot be written down, and why.
-    pub refused: &'a [(i64, String)],
+    pub refused: &'a [(i64, Hash, String)],
     /// Outbox rows that a found file already holds, with the hashes of their rows.
-    pub found: &'a [(i64, Vec<Hash>)],
+    pub found: &'a [(i64, Hash, Vec<Hash>)],
+}
+
+/// What became of a wish to freeze a batch.
+#[derive(Clone, Debug)]
+pub enum Frozen {
+    Batch(Batch),
+    /// Nothing was left to be sent in it.
+    Nothing,
+    /// A newer version took the place of one of these meanwhile: look again.
+    Overtaken,
 }
 
 /// A file that was delivered.
@@ -56,15 +66,18 @@ pub struct Delivered {
 
 impl Store {
     /// T3: names a batch and claims its versions. `None` when nothing is left to be sent in it.
-    pub async fn freeze(&self, new: &NewBatch<'_>) -> anyhow::Result<Option<Batch>> {
+    pub async fn freeze(&self, new: &NewBatch<'_>) -> anyhow::Result<Frozen> {
         let mut connection = self.writing().await?;
         let frozen = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            if !all_still_there(&mut transaction, new).await? {
+                return Ok(Frozen::Overtaken);
+            }
             refuse(&mut transaction, new.refused, self.now()).await?;
             drop_found(&mut transaction, new.target, new.found).await?;
             if new.versions.is_empty() {
                 transaction.commit().await?;
-                return Ok(None);
+                return Ok(Frozen::Nothing);
             }
             let id: i64 = sqlx::query_scalar(
                 "INSERT INTO batches (target, flow, number, name, state, records, rows, bytes, content, keys, at) \
@@ -82,7 +95,8 @@ impl Store {
             .bind(self.now())
             .fetch_one(&mut *transaction)
             .await?;
-            let versions = serde_json::to_string(new.versions).unwrap_or_default();
+            let versions: Vec<i64> = new.versions.iter().map(|(id, _)| *id).collect();
+            let versions = serde_json::to_string(&versions).unwrap_or_default();
             sqlx::query(
                 "UPDATE outbox SET state = 'sending', batch = ?1, attempts = attempts + 1 \
                  WHERE id IN (SELECT value FROM json_each(?2))",
@@ -92,7 +106,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
             transaction.commit().await?;
-            Ok(Some(Batch {
+            Ok(Frozen::Batch(Batch {
                 id,
                 flow: new.flow.to_owned(),
                 name: new.name.to_owned(),
@@ -142,7 +156,7 @@ impl Store {
 
     /// Must be durable before the rename: from then on a temporary file that is gone means published.
     pub async fn staged(&self, batch: i64) -> anyhow::Result<()> {
-        sqlx::query("UPDATE batches SET state = 'staged' WHERE id = ?")
+        sqlx::query("UPDATE batches SET state = 'staged' WHERE id = ? AND state = 'frozen'")
             .bind(batch)
             .execute(&mut *self.writing().await?)
             .await
@@ -155,11 +169,14 @@ impl Store {
         let mut connection = self.writing().await?;
         let settled = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("UPDATE batches SET state = 'published', content = NULL, at = max(at, ?) WHERE id = ?")
-                .bind(self.now())
-                .bind(batch)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(
+                "UPDATE batches SET state = 'published', content = NULL, at = max(at, ?), \
+                 published = (SELECT coalesce(max(published), 0) + 1 FROM batches) WHERE id = ?",
+            )
+            .bind(self.now())
+            .bind(batch)
+            .execute(&mut *transaction)
+            .await?;
             sqlx::query("DELETE FROM outbox WHERE batch = ?")
                 .bind(batch)
                 .execute(&mut *transaction)
@@ -171,20 +188,21 @@ impl Store {
 
     /// How far deliveries have come: the number of the latest, and 0 before the first.
     pub async fn last_delivery(&self) -> anyhow::Result<i64> {
-        sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM batches WHERE state = 'published'")
+        sqlx::query_scalar("SELECT coalesce(max(published), 0) FROM batches")
             .fetch_one(&mut *self.locked().await)
             .await
             .map_err(|error| self.explain(error.into()))
     }
 
-    /// The latest files that hold so many records together, oldest first.
-    pub async fn delivered_last(&self, flow: Option<&str>, records: u32) -> anyhow::Result<Vec<Delivered>> {
+    /// The latest files up to that one which hold so many records together, oldest first.
+    pub async fn delivered_last(&self, flow: Option<&str>, upto: i64, records: u32) -> anyhow::Result<Vec<Delivered>> {
         let rows = sqlx::query(
-            "SELECT id, at, flow, name, keys, records FROM batches WHERE state = 'published' AND flow = coalesce(?1, flow) \
-             ORDER BY id DESC LIMIT ?2",
+            "SELECT published, at, flow, name, keys, records FROM batches WHERE published <= ?3 AND flow = coalesce(?1, flow) \
+             ORDER BY published DESC LIMIT ?2",
         )
         .bind(flow)
         .bind(records)
+        .bind(upto)
         .fetch_all(&mut *self.locked().await)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -201,12 +219,11 @@ impl Store {
         Ok(latest)
     }
 
-    /// Files that were delivered after that one. A lower number that was published later is not told: numbers are
-    /// given and files published in one order at each target.
+    /// Files that were delivered after that one, in the order in which they were.
     pub async fn delivered_since(&self, flow: Option<&str>, number: i64) -> anyhow::Result<Vec<Delivered>> {
         let rows = sqlx::query(
-            "SELECT id, at, flow, name, keys FROM batches WHERE state = 'published' AND id > ?2 \
-             AND flow = coalesce(?1, flow) ORDER BY id LIMIT 100",
+            "SELECT published, at, flow, name, keys FROM batches WHERE published > ?2 \
+             AND flow = coalesce(?1, flow) ORDER BY published LIMIT 100",
         )
         .bind(flow)
         .bind(number)
@@ -302,9 +319,25 @@ fn delivered(row: &sqlx::sqlite::SqliteRow) -> Delivered {
     }
 }
 
+/// Whether every version is still what it was when it was read: one that waits may be replaced at any moment.
+async fn all_still_there(connection: &mut SqliteConnection, new: &NewBatch<'_>) -> sqlx::Result<bool> {
+    let sent = new.versions.iter().map(|(id, hash)| (*id, hash.0));
+    let refused = new.refused.iter().map(|(id, hash, _)| (*id, hash.0));
+    let found = new.found.iter().map(|(id, hash, _)| (*id, hash.0));
+    let all: Vec<(i64, i64)> = sent.chain(refused).chain(found).collect();
+    let there: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM json_each(?) wanted JOIN outbox ON outbox.id = wanted.value ->> 0 \
+         WHERE outbox.state = 'ready' AND outbox.hash = wanted.value ->> 1",
+    )
+    .bind(serde_json::to_string(&all).unwrap_or_default())
+    .fetch_one(connection)
+    .await?;
+    Ok(usize::try_from(there).is_ok_and(|there| there == all.len()))
+}
+
 /// Parks versions that cannot be written down. What was parked of the same record before is overtaken.
-async fn refuse(connection: &mut SqliteConnection, refused: &[(i64, String)], at: Stamp) -> sqlx::Result<()> {
-    for (id, reason) in refused {
+async fn refuse(connection: &mut SqliteConnection, refused: &[(i64, Hash, String)], at: Stamp) -> sqlx::Result<()> {
+    for (id, _, reason) in refused {
         sqlx::query(
             "DELETE FROM outbox WHERE state = 'parked' AND (flow, key) = (SELECT flow, key FROM outbox WHERE id = ?)",
         )
@@ -322,8 +355,12 @@ async fn refuse(connection: &mut SqliteConnection, refused: &[(i64, String)], at
 }
 
 /// Takes versions out that a found file holds, and their rows off the account of what was found.
-async fn drop_found(connection: &mut SqliteConnection, target: &str, found: &[(i64, Vec<Hash>)]) -> sqlx::Result<()> {
-    for (id, rows) in found {
+async fn drop_found(
+    connection: &mut SqliteConnection,
+    target: &str,
+    found: &[(i64, Hash, Vec<Hash>)],
+) -> sqlx::Result<()> {
+    for (id, _, rows) in found {
         sqlx::query("DELETE FROM outbox WHERE id = ?")
             .bind(id)
             .execute(&mut *connection)

@@ -43,10 +43,13 @@ impl Care {
                     waited += 1;
                     std::thread::sleep(std::time::Duration::from_millis(100));
                 }
-                Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
-                    "the state file {} is in use by another selorax-sync; let it finish, or stop it, and run this again",
-                    path.display()
-                ),
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let told = format!(
+                        "the state file {} is in use by another selorax-sync; let it finish, or stop it, and run this again",
+                        path.display()
+                    );
+                    return Err(super::StateError::new(told, true).into());
+                }
                 Err(std::fs::TryLockError::Error(error)) => {
                     return Err(anyhow::Error::from(error).context(format!("locking {}", path.display())));
                 }

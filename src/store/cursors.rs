@@ -174,7 +174,8 @@ impl Store {
             .bind(flow)
             .bind(run)
             .fetch_one(&mut *self.locked().await)
-            .await?;
+            .await
+            .map_err(|error| self.explain(error.into()))?;
         Ok(count > 0)
     }
 

@@ -8,8 +8,9 @@ use sqlx::Row;
 use super::Store;
 
 /// A record that waits in the inbox anyway is sent again as well.
-const AGAIN: &str = "ON CONFLICT (feed, key) DO UPDATE SET again = 1, urgency = 0, due_at = excluded.due_at, \
-     asked_by = excluded.asked_by, parked = NULL, attempts = 0, missing = 0";
+const AGAIN: &str = "ON CONFLICT (feed, key) DO UPDATE SET urgency = 0, due_at = excluded.due_at, parked = NULL, \
+     attempts = 0, missing = 0, again = iif(instr(inbox.again, excluded.again) > 0, inbox.again, \
+     iif(inbox.again = '', excluded.again, inbox.again || substr(excluded.again, 2)))";
 
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -19,11 +20,18 @@ pub struct Waiting {
     pub stamp: Option<Stamp>,
     pub asked_by: Option<String>,
     pub urgency: Use,
-    /// It is to be sent even if nothing of it changed.
-    pub again: bool,
+    /// The flows that are to send it even if nothing of it changed.
+    again: String,
     pub attempts: u32,
     /// How often the source said in a row that it has no such record.
     pub missing: u32,
+}
+
+impl Waiting {
+    /// Whether the flow is to send it even if nothing of it changed.
+    pub fn is_again_for(&self, flow: &str) -> bool {
+        self.again.contains(&format!(",{flow},"))
+    }
 }
 
 impl Store {
@@ -120,9 +128,9 @@ impl Store {
     /// Queues a record to be read and sent again, even if nothing of it changed.
     pub async fn ring_again(&self, feed: &str, flow: &str, key: &Key) -> anyhow::Result<()> {
         let sql = format!(
-            "INSERT INTO inbox (feed, key, row_hash, asked_by, urgency, again, due_at, since, at) \
-             SELECT ?1, ?3, coalesce((SELECT row_hash FROM links WHERE flow = ?2 AND key = ?3), 0), ?2, 0, 1, ?4, ?4, ?4 \
-             WHERE true {AGAIN}"
+            "INSERT INTO inbox (feed, key, row_hash, urgency, again, due_at, since, at) \
+             SELECT ?1, ?3, coalesce((SELECT row_hash FROM links WHERE flow = ?2 AND key = ?3), 0), 0, ',' || ?2 || ',', \
+             ?4, ?4, ?4 WHERE true {AGAIN}"
         );
         sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(feed)
@@ -139,8 +147,8 @@ impl Store {
     /// with how many.
     pub async fn ring_all_again(&self, feed: &str, flow: &str, since: Stamp) -> anyhow::Result<u64> {
         let sql = format!(
-            "INSERT INTO inbox (feed, key, row_hash, stamp, asked_by, urgency, again, due_at, since, at) \
-             SELECT ?1, whole.key, whole.row_hash, whole.stamp, ?2, 0, 1, ?4, ?4, ?4 FROM links whole \
+            "INSERT INTO inbox (feed, key, row_hash, stamp, urgency, again, due_at, since, at) \
+             SELECT ?1, whole.key, whole.row_hash, whole.stamp, 0, ',' || ?2 || ',', ?4, ?4, ?4 FROM links whole \
              WHERE whole.flow = ?2 AND whole.gone_at IS NULL AND whole.stamp >= ?3 AND instr(whole.key, ':') = 0 \
              AND (whole.want_hash IS NOT NULL OR EXISTS (SELECT 1 FROM links part WHERE part.flow = ?2 \
              AND part.key > whole.key || ':' AND part.key < whole.key || ';' AND part.want_hash IS NOT NULL)) {AGAIN}"
@@ -157,14 +165,14 @@ impl Store {
     }
 
     /// Makes everything that waits out a back-off due now: a one-shot run does its own waiting.
-    pub async fn forget_waits(&self) -> anyhow::Result<()> {
+    pub async fn forget_waits(&self, feed: &str) -> anyhow::Result<()> {
         let mut connection = self.writing().await?;
         for waiting in [
-            "UPDATE inbox SET due_at = ?1 WHERE parked IS NULL AND due_at > ?1",
+            "UPDATE inbox SET due_at = ?1 WHERE parked IS NULL AND due_at > ?1 AND feed = ?2",
             // Queued by a clock that was ahead.
-            "UPDATE outbox SET at = ?1 WHERE state = 'ready' AND at > ?1",
+            "UPDATE outbox SET at = ?1 WHERE state = 'ready' AND at > ?1 AND ?2 = ?2",
         ] {
-            let query = sqlx::query(waiting).bind(self.now());
+            let query = sqlx::query(waiting).bind(self.now()).bind(feed);
             let done = query.execute(&mut *connection).await;
             done.map_err(|error| self.explain(error.into()))?;
         }

@@ -69,6 +69,8 @@ pub struct LinkRow {
     pub link: Link,
     /// It was last touched before the state was found to be behind its target.
     pub doubtful: bool,
+    /// It is no longer at its source, as far as is known.
+    pub gone: bool,
 }
 
 /// A version to be delivered. Takes the place of one that is still waiting.
@@ -184,18 +186,18 @@ impl Store {
         let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
         let keys = serde_json::to_string(&keys)?;
         let query = sqlx::query(
-            "SELECT key, stamp, row_hash, mapping, want_hash, epoch FROM links \
+            "SELECT key, stamp, row_hash, mapping, want_hash, epoch, gone_at IS NOT NULL FROM links \
              WHERE flow = ?1 AND key IN (SELECT value FROM json_each(?2))",
         );
         let rows = query.bind(flow).bind(keys).fetch_all(&mut *self.locked().await).await;
         Ok(self.link_rows(flow, rows.map_err(|error| self.explain(error.into()))?))
     }
 
-    /// The links of a flow for all parts of a record that are not known to be gone.
+    /// The links of a flow for all parts of a record, those that are gone included.
     pub async fn links_of_parts(&self, flow: &str, whole: &Key) -> anyhow::Result<Vec<LinkRow>> {
         let query = sqlx::query(
-            "SELECT key, stamp, row_hash, mapping, want_hash, epoch FROM links \
-             WHERE flow = ?1 AND key > ?2 || ':' AND key < ?2 || ';' AND gone_at IS NULL",
+            "SELECT key, stamp, row_hash, mapping, want_hash, epoch, gone_at IS NOT NULL FROM links \
+             WHERE flow = ?1 AND key > ?2 || ':' AND key < ?2 || ';'",
         );
         let rows = query
             .bind(flow)
@@ -216,6 +218,7 @@ impl Store {
                 want_hash: row.get::<Option<i64>, _>(4).map(Hash),
             },
             doubtful: row.get::<i64, _>(5) < self.epoch(),
+            gone: row.get(6),
         };
         rows.into_iter().map(link).collect()
     }
@@ -280,7 +283,8 @@ async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp)
         });
         query.push(
             " ON CONFLICT (flow, key) WHERE state = 'ready' DO UPDATE SET body = excluded.body, hash = excluded.hash, \
-             doubt = outbox.doubt OR excluded.doubt, attempts = 0, at = excluded.at",
+             doubt = outbox.doubt OR excluded.doubt, attempts = 0, at = excluded.at, \
+             before = iif(excluded.before IS NULL, NULL, outbox.before)",
         );
         query.build().execute(&mut *connection).await?;
     }

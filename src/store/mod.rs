@@ -23,7 +23,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use batches::{Batch, BatchState, Delivered, NewBatch};
+pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
 pub use failures::{Failure, Place};
 pub use inbox::Waiting;
@@ -118,6 +118,16 @@ impl Store {
         if tables == 0 {
             return Ok(None);
         }
+        let columns: i64 = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('links') WHERE name = 'gone_at'")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(told)?;
+        anyhow::ensure!(
+            columns > 0,
+            "the state file {} is of an older selorax-sync; the next start of the daemon, or the next --once, brings it \
+             up to date",
+            path.display()
+        );
         Ok(Some(Store {
             connection: Mutex::new(connection),
             care: None,

@@ -11,6 +11,8 @@ pub struct Ready {
     pub id: i64,
     pub key: Key,
     pub body: String,
+    /// Of the body, which was checked against it.
+    pub hash: Hash,
     pub doubt: bool,
 }
 
@@ -65,6 +67,7 @@ impl Store {
                     id,
                     key: Key(key),
                     body: bodies.next().unwrap_or_default().to_owned(),
+                    hash: Hash(hash),
                     doubt: doubt != 0,
                 };
                 ready.push(self.checked(version, hash)?);
@@ -86,6 +89,7 @@ impl Store {
             id: row.get(0),
             key: Key(row.get(1)),
             body: row.get(2),
+            hash: Hash(row.get(4)),
             doubt: row.get(3),
         };
         rows.iter().map(|row| self.checked(version(row), row.get(4))).collect()

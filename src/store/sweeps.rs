@@ -87,6 +87,16 @@ pub(super) async fn put_swept(connection: &mut SqliteConnection, swept: &Swept) 
     let keys: Vec<&str> = swept.keys.iter().map(|key| key.0.as_str()).collect();
     let keys = serde_json::to_string(&keys).unwrap_or_default();
     for flow in &swept.flows {
+        // With the whole its parts are there again; which of them are not, its next reading tells.
+        sqlx::query(
+            "UPDATE links SET gone_at = NULL WHERE flow = ?1 AND gone_at IS NOT NULL AND EXISTS (SELECT 1 FROM links whole \
+             WHERE whole.flow = ?1 AND whole.key = substr(links.key, 1, instr(links.key, ':') - 1) \
+             AND whole.gone_at IS NOT NULL AND whole.key IN (SELECT value FROM json_each(?2)))",
+        )
+        .bind(flow)
+        .bind(&keys)
+        .execute(&mut *connection)
+        .await?;
         sqlx::query(
             "UPDATE links SET swept = ?2, gone_at = NULL WHERE flow = ?1 \
              AND key IN (SELECT value FROM json_each(?3))",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use contract::Key;
@@ -93,21 +94,20 @@ impl Job {
     }
 }
 
-/// Carries a job out and tells what came of it. Stopped between two steps, the same job goes on from there.
+/// Carries a job out and tells what came of it. Stopped between two steps, the same job goes on from there;
+/// `queued` tells it then that what it had to queue is queued.
 pub async fn perform(
     parts: Arc<Parts>,
     job: Job,
     voice: Arc<dyn Voice>,
     stop: CancellationToken,
+    queued: Arc<AtomicBool>,
 ) -> anyhow::Result<u8> {
     if let Job::Discard { id } = job {
         return discard(parts.store.clone(), id, voice).await;
     }
     let range = range(&job, &parts.config.timezone)?;
     let mut engine = parts.engine(&job.flows(), job.manner(voice.clone(), stop)).await?;
-    let lanes: Vec<_> = engine.feeds().iter().map(|feed| engine.lanes.of(feed)).collect();
-    // From here to the end the daemon leaves what these feeds have queued to this job.
-    let _jobs: Vec<_> = lanes.iter().map(|lane| lane.job()).collect();
     let before: BTreeMap<String, u64> = engine
         .feeds()
         .into_iter()
@@ -117,16 +117,23 @@ pub async fn perform(
         Job::Once { .. } => engine.once().await,
         Job::Backfill { .. } => engine.backfill(range).await,
         Job::Retry { ids } => {
-            retry(&engine, ids, voice.as_ref()).await?;
+            if !queued.load(Ordering::Acquire) {
+                retry(&engine, ids, voice.as_ref()).await?;
+                queued.store(true, Ordering::Release);
+            }
             engine.settle().await
         }
         Job::Replay { flow, id, .. } => {
-            replay(&engine, flow, range.since, id.as_deref(), voice.as_ref()).await?;
+            if !queued.load(Ordering::Acquire) {
+                replay(&mut engine, flow, range.since, id.as_deref(), voice.as_ref()).await?;
+                queued.store(true, Ordering::Release);
+            }
             engine.settle().await
         }
         Job::Discard { .. } => Ok(()),
     };
-    end(&engine, voice.as_ref(), &before, done).await
+    let passed = matches!(job, Job::Once { .. } | Job::Backfill { .. });
+    end(&engine, voice.as_ref(), &before, passed, done).await
 }
 
 /// Tells what the run did and works out its exit code.
@@ -134,6 +141,7 @@ async fn end(
     engine: &Engine,
     voice: &dyn Voice,
     before: &BTreeMap<String, u64>,
+    passed: bool,
     done: anyhow::Result<()>,
 ) -> anyhow::Result<u8> {
     let mut unfinished = false;
@@ -141,7 +149,8 @@ async fn end(
     for flow in &engine.flows {
         let ledger = engine.ledger.get(&flow.name).cloned().unwrap_or_default();
         let is_well = done.is_ok() && ledger.errors().next().is_none();
-        if is_well && !engine.dry {
+        // Of a feed that was not looked at nothing is known.
+        if is_well && passed && !engine.dry {
             engine.store.succeeded(&flow.name).await?;
         }
         let queue = engine.queue(flow).await?;
@@ -214,15 +223,17 @@ pub async fn discard(store: Arc<Store>, id: i64, voice: Arc<dyn Voice>) -> anyho
 
 /// Queues records to be read and sent again. That they are queued is durable, so each is sent again once.
 async fn replay(
-    engine: &Engine,
+    engine: &mut Engine,
     flow: &str,
     since: Option<Timestamp>,
     id: Option<&str>,
     voice: &dyn Voice,
 ) -> anyhow::Result<()> {
-    let Some(flow) = engine.flows.iter().find(|known| known.name == flow) else {
+    let Some(flow) = engine.flows.iter().find(|known| known.name == flow).cloned() else {
         return Err(Usage(format!("there is no flow `{flow}`")).into());
     };
+    // A record that is being read just now would take the wish away with it.
+    engine.enter(&flow.feed).await?;
     let queued = match (id, since) {
         (Some(id), _) => {
             let key = Key(id.to_owned()).whole();
@@ -234,6 +245,7 @@ async fn replay(
             engine.store.ring_all_again(&flow.feed, &flow.name, since).await?
         }
     };
+    engine.leave();
     voice.out(&format!("{}: {} queued to be sent again", flow.name, grouped(queued)));
     Ok(())
 }

@@ -74,7 +74,7 @@ impl Parts {
     ) -> anyhow::Result<Parts> {
         choose(&config, names)?;
         let store = Arc::new(Store::open(&config.state_path, clock.clone()).await?);
-        Parts::over(config, names, store, clock, patience).await
+        Parts::over(config, names, store, clock, patience, Arc::default()).await
     }
 
     /// For a dry run where no other process has the state: nothing of it is changed.
@@ -82,16 +82,17 @@ impl Parts {
         choose(&config, names)?;
         let clock: Arc<dyn Clock> = Arc::new(RealClock::default());
         let store = Arc::new(Store::scratch(&config.state_path, clock.clone()).await?);
-        Parts::over(config, names, store, clock, patience).await
+        Parts::over(config, names, store, clock, patience, Arc::default()).await
     }
 
-    /// The same over a state file that is open already.
+    /// The same over a state file that is open already. Whoever works over it at the same time shares its lanes.
     pub async fn over(
         config: Arc<Config>,
         names: &[String],
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         patience: Duration,
+        lanes: Arc<Lanes>,
     ) -> anyhow::Result<Parts> {
         let chosen = choose(&config, names)?;
         let all: Vec<&config::Flow> = chosen.iter().copied().chain(neighbours(&config, &chosen)).collect();
@@ -112,7 +113,7 @@ impl Parts {
             store,
             clock,
             connectors,
-            lanes: Arc::default(),
+            lanes,
         })
     }
 
