@@ -71,6 +71,7 @@ impl Store {
         let frozen = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             if !all_still_there(&mut transaction, new).await? {
+                transaction.rollback().await?;
                 return Ok(Frozen::Overtaken);
             }
             refuse(&mut transaction, new.refused, self.now()).await?;

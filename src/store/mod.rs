@@ -118,16 +118,18 @@ impl Store {
         if tables == 0 {
             return Ok(None);
         }
-        let columns: i64 = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('links') WHERE name = 'gone_at'")
-            .fetch_one(&mut connection)
-            .await
-            .map_err(told)?;
-        anyhow::ensure!(
-            columns > 0,
-            "the state file {} is of an older selorax-sync; the next start of the daemon, or the next --once, brings it \
-             up to date",
-            path.display()
-        );
+        // Whoever makes or renews the file just now is given the time for it.
+        let mut looks = 0;
+        while !is_current(&mut connection).await.map_err(told)? {
+            looks += 1;
+            anyhow::ensure!(
+                looks < 20,
+                "the state file {} is of an older selorax-sync; the next start of the daemon, or the next --once, \
+                 brings it up to date",
+                path.display()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         Ok(Some(Store {
             connection: Mutex::new(connection),
             care: None,
@@ -275,6 +277,14 @@ async fn connect(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection>
         .disable_statement_logging()
         .connect()
         .await
+}
+
+/// Whether the file has what the last migration gave it.
+async fn is_current(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    let columns: i64 = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('flows') WHERE name = 'run_at'")
+        .fetch_one(connection)
+        .await?;
+    Ok(columns > 0)
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> anyhow::Result<()> {

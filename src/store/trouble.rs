@@ -49,6 +49,10 @@ pub(super) fn explain(path: &Path, care: Option<&Care>, error: anyhow::Error, do
     } else if says(&["database is locked", "database table is locked"]) {
         let told = format!("another program holds the state file {shown} and does not let go of it: end that program");
         (told, true)
+    } else if says(&["non-zero transaction depth"]) {
+        // A transaction before this one failed at its end. With the connection goes what is left of it.
+        let told = format!("a transaction in the state file {shown} failed, and what came of it is to be read anew");
+        (told, true)
     } else if says(&["disk I/O error", "unable to open database file"]) {
         (format!("the disk with the state file {shown} fails ({doing})"), true)
     } else {

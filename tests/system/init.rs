@@ -121,7 +121,11 @@ impl Fresh {
 
 #[test]
 fn from_flags_secrets_go_to_files_of_their_own_and_the_first_run_works() {
-    let shop = Shop::of(9);
+    // A store of today: one of another time would be told of.
+    let shop = Shop::open(sandbox::Options {
+        clock: sandbox::Clock::Real,
+        ..crate::support::options(9)
+    });
     let fresh = Fresh::at(&shop);
     let told = fresh.init(&fresh.client(), &[]).ends(0);
     assert!(told.out.contains("ok  store: reading orders"), "{}", told.out);
