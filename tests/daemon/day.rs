@@ -22,7 +22,12 @@ const EVERY: &str = "    schedule: \"*/5 * * * *\"\n";
 const KINDS: [Kind; 3] = [Kind::Customers, Kind::Products, Kind::Inventory];
 
 fn desk(shop: &Shop) -> Desk {
-    let flow = |kind: Kind| kind.flow().replace("    from:", &format!("{EVERY}    from:"));
+    let flow = |kind: Kind| {
+        let flow = kind.flow().replace("to: drop.", "to: goods.");
+        flow.replace("    from:", &format!("{EVERY}    from:"))
+    };
+    // Beside the orders' folder, of which all that is in it is looked at.
+    let goods = "  goods:\n    type: csv\n    location: ./goods\n    dialect: {raw_cells: true}\n    resources:\n";
     Desk::with(
         shop,
         Setup {
@@ -30,8 +35,7 @@ fn desk(shop: &Shop) -> Desk {
             // A hanging answer is waited for in real time, in which this is long.
             timeout: "300ms".to_owned(),
             store: "  upkeep: {deep_every: 30m, sweep_every: 30m}\n".to_owned(),
-            drop: "    dialect: {raw_cells: true}\n".to_owned(),
-            resources: KINDS.map(Kind::resource).concat(),
+            connectors: format!("{goods}{}", KINDS.map(Kind::resource).concat()),
             flows: KINDS.map(flow).concat(),
             ..Setup::default()
         },
@@ -165,7 +169,7 @@ fn a_day_with_thirty_faults_of_each_kind_leaves_the_files_as_the_shop_has_it() {
     }
     inside.stop();
     for kind in KINDS {
-        let wrong = kind.complaints(&desk.out(), world);
+        let wrong = kind.complaints(&desk.path("goods"), world);
         assert!(
             wrong.is_empty(),
             "{} complaints, such as {:#?}",

@@ -11,7 +11,7 @@ use super::CANARY;
 /// How often a run is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 /// Far beyond what any run here takes; one that hangs must not hang the tests.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(240);
 
 #[derive(Debug)]
 pub(crate) struct Running {

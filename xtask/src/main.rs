@@ -73,6 +73,11 @@ fn ci() -> anyhow::Result<()> {
 fn test(args: &[String]) -> anyhow::Result<()> {
     needs::provide().context("providing what the tests need")?;
     let mut test = cargo(&["test", "--workspace", "--locked"]);
+    // Most tests wait for other processes: one more at a time than there are cores, unless it is said otherwise.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        test.env("RUST_TEST_THREADS", (cores + 1).to_string());
+    }
     test.args(args);
     stage::run(test)
 }
