@@ -65,6 +65,10 @@ impl Historian {
     }
 
     async fn work_on(self: Arc<Self>) -> anyhow::Result<()> {
+        if self.flows().is_empty() {
+            self.stop.cancelled().await;
+            return Ok(());
+        }
         let mut engine = self.parts.engine(&self.flows(), manner(&self.stop, false)).await?;
         // Before anything is looked at: what the targets hold already, and since when flows count.
         engine.begin().await?;
@@ -106,7 +110,8 @@ impl Historian {
 
     fn flows(&self) -> Vec<String> {
         let flows = self.parts.config.flows.iter();
-        let own = flows.filter(|flow| flow.from.to_string() == self.feed);
+        // Those that run only when they are asked to are looked after by who asks.
+        let own = flows.filter(|flow| flow.from.to_string() == self.feed && flow.schedule.is_some());
         own.map(|flow| flow.name.clone()).collect()
     }
 
