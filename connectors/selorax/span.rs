@@ -56,6 +56,11 @@ impl Span {
         let told = self.keys.len() as u64;
         told..=told + self.untimed
     }
+
+    /// How many records the store counted behind it, as far as its own page told.
+    pub(super) fn to_come(&self) -> Option<u64> {
+        self.total?.checked_sub(*self.shown().end())
+    }
 }
 
 /// What two counts, from the span's beginning and from its end on, say of it.

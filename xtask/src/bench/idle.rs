@@ -26,7 +26,10 @@ pub(super) fn measure(program: &Path, shop: &Shop, orders: usize) -> anyhow::Res
     let mut daemon = Daemon::start(program, &desk)?;
     let began = Instant::now();
     while desk.check(true, orders).is_err() {
-        anyhow::ensure!(began.elapsed() < HISTORY_WITHIN, "the daemon does not finish the history");
+        anyhow::ensure!(
+            began.elapsed() < HISTORY_WITHIN,
+            "the daemon does not finish the history"
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
     let after_walk = daemon.watch()?;
@@ -79,7 +82,9 @@ impl Daemon {
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
-        let stopped = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status()?;
+        let stopped = Command::new("kill")
+            .args(["-TERM", &self.0.id().to_string()])
+            .status()?;
         anyhow::ensure!(stopped.success(), "the daemon cannot be stopped");
         let ended = self.0.wait()?;
         anyhow::ensure!(ended.success(), "the daemon ended with {ended}");
