@@ -31,7 +31,7 @@ pub(super) enum By {
 
 pub(super) struct Keyset {
     pub(super) feed: Feed,
-    by: By,
+    pub(super) by: By,
     /// Times of creation, as the user gave them.
     since: Option<Stamp>,
     until: Option<Stamp>,
@@ -307,6 +307,7 @@ impl Keyset {
                 to: last,
                 total: list.total,
                 keys,
+                left: None,
                 untimed,
                 covered,
             });

@@ -1,5 +1,7 @@
 //! Walks by keyset against answers that must not be believed at once.
 
+use std::time::Duration;
+
 use contract::{Fault as Trouble, Window};
 use sandbox::{Fault, Rule, When};
 
@@ -27,4 +29,18 @@ async fn empty_pages_that_count_nothing_end_no_walk_that_counts_more_elsewhere()
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_product_that_is_touched_once_leaves_nothing_unproven() {
+    let rig = small(0, 45).start().await;
+    let products = rig.world.final_products();
+    let third = products.values().min_by_key(|one| one.updated_ms).unwrap().id;
+    let mut pass = source(&rig, "products").history(Window::default(), None);
+    let first = pass.step().await.unwrap();
+    assert!(first.rows.len() == 10 && first.covered.is_empty());
+    rig.clock.advance(Duration::from_secs(60));
+    assert!(rig.world.update_product(third, |product| product.name.push('!')));
+    let rest = drive(pass).await.unwrap();
+    assert_eq!((rest.notes, rest.covered.len()), (Vec::new(), 45));
 }
