@@ -97,7 +97,13 @@ impl Keyset {
         let position = Value::parse(&cursor?.0).ok()?;
         let number = |name| position.get(name).and_then(read::count);
         let (at, seen) = (position.get("at").and_then(read::stamp)?, number("seen")?);
-        (self.at, self.seen, self.total) = (Some(at), seen, number("total"));
+        let is_whole = position.get("end").is_some();
+        // A listing of everything begins where it began before, and has covered nothing.
+        let at = Some(at).filter(|at| !is_whole || *at > 0).or(self.at);
+        (self.at, self.seen, self.total) = (at, seen, number("total"));
+        if is_whole {
+            self.walk_whole();
+        }
         Some(())
     }
 
