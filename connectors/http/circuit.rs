@@ -43,8 +43,16 @@ struct Open {
     since: Stamp,
     /// Probes that failed.
     probes: u32,
-    /// Nobody asks before this, on the monotonic clock.
+    /// Nobody asks before this, on the monotonic clock, but who has waited in vain for as long as it can.
     next_at: Duration,
+}
+
+impl Open {
+    /// `last`: until when the caller can wait at most, which must be sent once. What one address is to blame for
+    /// does not keep a call to another from being sent at all.
+    fn due_at(&self, last: Option<Duration>) -> Duration {
+        last.map_or(self.next_at, |last| self.next_at.min(last))
+    }
 }
 
 /// What a caller that may send is.
@@ -66,37 +74,39 @@ impl Circuit {
         }
     }
 
-    /// Waits until somebody may ask. Gives up at once where that is after the deadline. Only for the one
-    /// caller that is at the gate.
-    pub(super) async fn wait(&self, deadline: Duration, doing: &str) -> Result<(), Error> {
+    /// Waits until a caller may ask. Gives up at once where that is after the deadline.
+    pub(super) async fn wait(&self, deadline: Duration, last: Option<Duration>, doing: &str) -> Result<(), Error> {
         loop {
+            // Before the look: it may close right after it.
+            let mut closed = std::pin::pin!(self.closed.notified());
+            closed.as_mut().enable();
             let now = self.clock.monotonic();
             let wait = {
                 let state = self.state();
                 let Some(open) = state.open else { return Ok(()) };
-                let wait = open.next_at.saturating_sub(now);
+                let wait = open.due_at(last).saturating_sub(now);
                 if wait.is_zero() {
                     return Ok(());
                 }
-                if open.next_at > deadline {
+                if open.due_at(last) > deadline {
                     return Err(self.refusal(&state, doing, wait));
                 }
                 wait
             };
             tokio::select! {
                 () = self.clock.sleep(wait) => {}
-                () = self.closed.notified() => {}
+                () = closed => {}
             }
         }
     }
 
     /// The last look before a request leaves; `None`: not now, wait again.
-    pub(super) fn enter(&self) -> Option<Part> {
+    pub(super) fn enter(&self, last: Option<Duration>) -> Option<Part> {
         let now = self.clock.monotonic();
         let mut state = self.state();
         match &mut state.open {
             None => Some(Part::OneOfMany),
-            Some(open) if open.next_at <= now => {
+            Some(open) if open.due_at(last) <= now => {
                 // A probe that is dropped on its way must not be followed by another at once.
                 open.next_at = now + delay(open.probes);
                 Some(Part::Probe)
@@ -164,7 +174,7 @@ impl Circuit {
         };
         if was_open.is_some() {
             tracing::warn!("{} answers again", self.name);
-            self.closed.notify_one();
+            self.closed.notify_waiters();
         }
         let told = self.memory.get("circuit");
         if told.is_some_and(|told| told != CLOSED) {
@@ -172,11 +182,16 @@ impl Circuit {
         }
     }
 
-    /// While it is open: how long until the next probe may go.
+    /// While it is open: how long until a probe may go of who has asked before.
     pub(super) fn next_in(&self) -> Option<Duration> {
+        self.due_in(None)
+    }
+
+    /// While it is open: how long until a probe may go.
+    pub(super) fn due_in(&self, last: Option<Duration>) -> Option<Duration> {
         let now = self.clock.monotonic();
         let open = self.state().open?;
-        Some(open.next_at.saturating_sub(now))
+        Some(open.due_at(last).saturating_sub(now))
     }
 
     #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The way out: nothing reaches the peer but through here. In order: a turn by the shares of the uses, a
-//! place among those under way, the circuit, the pace. All but the place among those under way belongs to
-//! one caller at a time, so that who goes next is chosen as late as can be.
+//! The way out: nothing reaches the peer but through here. In order: the circuit, a turn by the shares of the
+//! uses, a place among those under way, the pace. The turn and the pace belong to one caller at a time, so that
+//! who goes next is chosen as late as can be; nobody keeps a turn while the circuit is open, but for its probe.
 
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use super::PeerSettings;
 use super::circuit::{Circuit, Part};
 use super::pace::Pace;
 use super::turns::{Turn, Turns};
+
+/// Calls that have less than this do not wait for trouble to pass.
+const PATIENT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -44,26 +47,38 @@ impl Gate {
     }
 
     /// Waits for leave to send. Fails at once where the peer cannot be asked before the deadline, or asked
-    /// for a pause longer than the run's patience.
-    pub(super) async fn enter(&self, purpose: Use, deadline: Duration, doing: &str) -> Result<Leave<'_>, Error> {
-        let turn = self.turns.take(purpose).await;
-        let Ok(permit) = self.permits.acquire().await else {
-            return Err(Error::new(Fault::Transient { reached: false }, doing, "shutting down"));
-        };
-        let part = loop {
-            self.circuit.wait(deadline, doing).await?;
+    /// for a pause longer than the run's patience. `asked`: the call has sent something before.
+    pub(super) async fn enter(
+        &self,
+        purpose: Use,
+        deadline: Duration,
+        asked: bool,
+        doing: &str,
+    ) -> Result<Leave<'_>, Error> {
+        // Whoever has no time to wait is told at once.
+        let waits = !asked && self.patience >= PATIENT;
+        let last = waits.then_some(deadline);
+        loop {
+            self.circuit.wait(deadline, last, doing).await?;
+            let turn = self.turns.take(purpose).await;
+            let Ok(permit) = self.permits.acquire().await else {
+                return Err(Error::new(Fault::Transient { reached: false }, doing, "shutting down"));
+            };
+            // Others may have failed while this one waited for its turn.
+            if self.circuit.due_in(last).is_some_and(|wait| !wait.is_zero()) {
+                continue;
+            }
             let pause = self.pace.wait(self.patience).await;
             pause.map_err(|pause| self.paused(pause, doing))?;
             // Requests that were under way may have failed in the meantime.
-            if let Some(part) = self.circuit.enter() {
-                break part;
+            if let Some(part) = self.circuit.enter(last) {
+                return Ok(Leave {
+                    part,
+                    _turn: (part == Part::Probe).then_some(turn),
+                    _permit: permit,
+                });
             }
-        };
-        Ok(Leave {
-            part,
-            _turn: (part == Part::Probe).then_some(turn),
-            _permit: permit,
-        })
+        }
     }
 
     fn paused(&self, pause: Duration, doing: &str) -> Error {

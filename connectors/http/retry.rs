@@ -89,7 +89,10 @@ impl Peer {
         self.budget.earn();
         loop {
             tried += 1;
-            let leave = self.gate.enter(request.purpose, deadline, &request.doing).await;
+            let leave = self
+                .gate
+                .enter(request.purpose, deadline, tried > 1, &request.doing)
+                .await;
             let leave = leave.map_err(|error| still_reached(error, reached))?;
             let result = self.send(request).await.and_then(&parse);
             self.gate.circuit.learn(leave.part, &result).await;

@@ -27,7 +27,7 @@ async fn saturated_uses_share_the_pace_and_nobody_waits_long() {
         async move {
             loop {
                 let before = rig.clock.monotonic();
-                let leave = rig.gate.enter(purpose, LONG, "asking").await.unwrap();
+                let leave = rig.gate.enter(purpose, LONG, false, "asking").await.unwrap();
                 if sent.lock().unwrap().len() >= 2_000 {
                     return;
                 }
@@ -121,7 +121,7 @@ async fn dropping(seed: u64) {
         let (rig, under_way) = (&rig, &under_way);
         let caller = async move {
             rig.clock.sleep(after).await;
-            let leave = rig.gate.enter(purpose, LONG, "asking").await.unwrap();
+            let leave = rig.gate.enter(purpose, LONG, false, "asking").await.unwrap();
             let probe = leave.part == Part::Probe;
             let out = Out::of(under_way, probe);
             assert!(out.counts().0 <= concurrency, "seed {seed}: more than may be under way");
@@ -195,7 +195,7 @@ async fn a_peer_that_is_down_gets_one_probe_at_a_time_and_ever_fewer() {
         let (rig, under_way, asked) = (&rig, &under_way, &asked);
         async move {
             loop {
-                let leave = rig.gate.enter(ALL[n % 4], LONG, "asking").await.unwrap();
+                let leave = rig.gate.enter(ALL[n % 4], LONG, false, "asking").await.unwrap();
                 let out = Out::of(under_way, leave.part == Part::Probe);
                 let now = rig.clock.monotonic();
                 asked.lock().unwrap().push((now, leave.part, out.counts()));
@@ -252,6 +252,36 @@ async fn whoever_cannot_wait_for_the_probe_is_told_at_once() {
         }
     }
     assert!((150..200).contains(&refused), "{refused} of 200 were told at once");
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_sent_yet_gets_its_probe_however_long_another_address_fails() {
+    let patience = Duration::from_secs(30);
+    let rig = rig(a_minute(60_000), 2, patience);
+    let ends_at = Duration::from_secs(3_600);
+    let rounds = Mutex::new((0, 0));
+    let broken = async {
+        while rig.clock.monotonic() < ends_at {
+            let deadline = rig.clock.monotonic() + patience;
+            let mut asked = false;
+            while let Ok(leave) = rig.gate.enter(Use::Feed, deadline, asked, "asking").await {
+                asked = true;
+                rig.gate.circuit.learn(leave.part, &down()).await;
+            }
+            rounds.lock().unwrap().0 += 1;
+            rig.clock.sleep(5 * SECOND).await;
+        }
+    };
+    let healthy = async {
+        while rig.clock.monotonic() < ends_at {
+            rig.clock.sleep(60 * SECOND).await;
+            rig.ask(Use::Feed, Duration::ZERO, Ok(())).await.unwrap();
+            rounds.lock().unwrap().1 += 1;
+        }
+    };
+    futures::future::join(broken, healthy).await;
+    let (broken, healthy) = rounds.into_inner().unwrap();
+    assert!(broken >= 20 && healthy >= 30, "{broken} and {healthy} rounds");
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ impl Api {
                     let said = "the answer is larger than 32 MiB";
                     return Err(Error::new(Fault::Rejected, &request.doing, said));
                 }
-                let row = list::row(single_text(&answer, &request.doing)?, shape);
+                let row = list::single(single_text(&answer, &request.doing)?, shape);
                 if key.is_some_and(|key| row.key != *key) && !row.key.0.starts_with('?') {
                     let other = ParseError(format!("it is about {} {} instead", shape.one, row.key.0));
                     return Err(malformed(&answer, &request.doing, &other));

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use contract::{Error, Fields, Key, Malformed, Part, Record, Row, Stamp, Use, Value};
+use contract::{Error, Fields, Key, Malformed, Part, Raw, Record, Row, Stamp, Use, Value};
+use rust_decimal::Decimal;
 
 use super::api::Api;
 use super::products;
@@ -31,9 +32,28 @@ pub(super) const SHAPE: Shape = Shape {
 pub(super) struct Inventory {
     /// The app may not read products: levels are read where the platform does not document their shape.
     by_inventory: AtomicBool,
-    /// The newest time of change that the list told of each product. The product's own answer may go by another
-    /// clock, its own instead of its stock's, and would be taken for an old copy.
-    listed: Mutex<HashMap<Key, Stamp>>,
+    /// What the list told of each product last.
+    listed: Mutex<HashMap<Key, Listed>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    stamp: Stamp,
+    /// The sum of its levels.
+    total: Option<Decimal>,
+}
+
+impl Listed {
+    /// When an answer that shows these levels is from. The product's own answer may go by another clock, its own
+    /// instead of its stock's, and would be taken for an old copy: so it is the levels that tell one. What shows
+    /// others than the list is from before it, unless it says itself that it changed since.
+    fn stamp_of(self, own: Option<Stamp>, total: Option<Decimal>) -> Stamp {
+        let own = own.unwrap_or(self.stamp);
+        match self.total.zip(total) {
+            Some((listed, shown)) if listed != shown && own <= self.stamp => self.stamp - 1,
+            _ => own.max(self.stamp),
+        }
+    }
 }
 
 #[async_trait]
@@ -45,9 +65,10 @@ impl Resource for Inventory {
     async fn study(&self, _api: &Api, rows: &[Row]) -> Result<(), Error> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
-            let known = listed.get(&row.key).copied();
-            if let Some(stamp) = row.stamp.max(known) {
-                listed.insert(row.key.clone(), stamp);
+            let known = listed.get(&row.key).map(|known| known.stamp);
+            if let Some(stamp) = row.stamp.filter(|stamp| known.is_none_or(|known| *stamp >= known)) {
+                let total = row.control;
+                listed.insert(row.key.clone(), Listed { stamp, total });
             }
         }
         Ok(())
@@ -73,8 +94,10 @@ impl Resource for Inventory {
             }
         };
         let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = listed.get(key).copied();
         Ok(row.map(|row| Row {
-            stamp: row.stamp.max(listed.get(key).copied()),
+            // Of what the list did not tell yet, such as after a restart, nobody knows which clock it goes by.
+            stamp: listed.map(|listed| listed.stamp_of(row.stamp, total(&row.body))),
             control: None,
             ..row
         }))
@@ -87,6 +110,17 @@ impl Resource for Inventory {
             Ok(Record::Partial)
         }
     }
+}
+
+/// The sum of a product's levels; `None` where one of them is not told.
+fn total(body: &Raw) -> Option<Decimal> {
+    let Raw::Value(value) = body else { return None };
+    let parts = parts(value).ok()?;
+    let levels = parts.iter().map(|part| match part.value.get("quantity")? {
+        Value::Number(number) => number.decimal(),
+        _ => None,
+    });
+    levels.sum()
 }
 
 fn parts(raw: &Value) -> Result<Vec<Part>, Malformed> {
@@ -190,6 +224,32 @@ mod tests {
         }
         let wrapped = read(r#"{"inventory":{"product_id":1,"product_name":"x"},"skus":[{"sku_id":2,"quantity":3.0}]}"#);
         assert_eq!(told(&wrapped.unwrap()[0]), r#"null 2 1 "x" 3 null"#);
+    }
+
+    #[test]
+    fn levels_that_the_list_does_not_tell_are_from_before_it() {
+        let listed = |total: Option<i64>| Listed {
+            stamp: 5_000,
+            total: total.map(Decimal::from),
+        };
+        let of = |levels: &str| {
+            let json = format!(r#"{{"product_id":1,"variants":[{levels}]}}"#);
+            total(&Raw::Value(Value::parse(&json).unwrap()))
+        };
+        let seven = of(r#"{"sku_id":1,"quantity":9},{"sku_id":2,"quantity":"-2"}"#);
+        assert_eq!(seven, Some(Decimal::from(7)));
+        // Whatever clock it goes by itself.
+        assert_eq!(listed(Some(7)).stamp_of(Some(1_000), seven), 5_000);
+        assert_eq!(listed(Some(7)).stamp_of(None, seven), 5_000);
+        assert_eq!(listed(Some(8)).stamp_of(Some(1_000), seven), 4_999);
+        assert_eq!(listed(Some(8)).stamp_of(Some(5_000), seven), 4_999);
+        // It changed since.
+        assert_eq!(listed(Some(8)).stamp_of(Some(6_000), seven), 6_000);
+        // Nothing to compare.
+        let unknown = of(r#"{"sku_id":1,"quantity":9},{"sku_id":2,"quantity":null}"#);
+        assert_eq!((unknown, of("")), (None, Some(Decimal::ZERO)));
+        assert_eq!(listed(Some(8)).stamp_of(Some(1_000), unknown), 5_000);
+        assert_eq!(listed(None).stamp_of(Some(1_000), seven), 5_000);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) enum By {
 
 pub(super) struct Keyset {
     pub(super) feed: Feed,
-    by: By,
+    pub(super) by: By,
     /// Times of creation, as the user gave them.
     since: Option<Stamp>,
     until: Option<Stamp>,
@@ -44,8 +44,13 @@ pub(super) struct Keyset {
     /// More records than fit on a page have the stamp that the page begins with.
     pub(super) second: Option<Second>,
     doubts: u32,
+    /// Empty pages in a row that nothing contradicts; other doubts make none of them more believable.
+    empties: u32,
     /// The page at hand was older than a count, once already.
     asked_again: bool,
+    /// What was counted from the page at hand on when the span before it was closed. A page that shows less
+    /// ends nothing.
+    counted: Option<u64>,
     /// By change only: what was covered, because a record that is touched is met again. A walk that is gone
     /// on with does not know what was covered before, and may count such a record twice.
     met: HashSet<Key>,
@@ -74,7 +79,9 @@ impl Keyset {
             span: None,
             second: None,
             doubts: 0,
+            empties: 0,
             asked_again: false,
+            counted: None,
             met: HashSet::new(),
             untimed: HashSet::new(),
             seen: 0,
@@ -90,7 +97,13 @@ impl Keyset {
         let position = Value::parse(&cursor?.0).ok()?;
         let number = |name| position.get(name).and_then(read::count);
         let (at, seen) = (position.get("at").and_then(read::stamp)?, number("seen")?);
-        (self.at, self.seen, self.total) = (Some(at), seen, number("total"));
+        let is_whole = position.get("end").is_some();
+        // A listing of everything begins where it began before, and has covered nothing.
+        let at = Some(at).filter(|at| !is_whole || *at > 0).or(self.at);
+        (self.at, self.seen, self.total) = (at, seen, number("total"));
+        if is_whole {
+            self.walk_whole();
+        }
         Some(())
     }
 
@@ -170,7 +183,9 @@ impl Keyset {
 
     /// Lists everything instead, which is proven by its count.
     fn walk_whole(&mut self) -> Step {
-        let not_covered = if self.by == By::Created { self.at } else { None };
+        // Of an open span nothing is covered yet.
+        let begun = self.span.as_ref().map_or(self.at, |span| span.from);
+        let not_covered = begun.filter(|_| self.by == By::Created);
         let time = |stamp: Option<Stamp>| stamp.and_then(|stamp| jiff::Timestamp::from_millisecond(stamp).ok());
         let window = Window {
             since: time(not_covered.or(self.since)),
@@ -182,17 +197,30 @@ impl Keyset {
     }
 
     async fn empty(&mut self, total: Option<u64>) -> Result<Step, Error> {
-        let counted = total.filter(|_| !self.countless).unwrap_or(0);
-        if counted > 0 {
+        if let Some(counted) = self.counts_more(total, 0) {
             return self.doubt(format!("it is empty, and the store counts {counted}"));
         }
-        self.doubts += 1;
-        if self.doubts < DOUBTS_MAX {
+        self.empties += 1;
+        if self.empties < DOUBTS_MAX {
             return Ok(self.nothing_yet());
         }
-        let (mut step, _) = self.close_span(total).await?;
+        // A page that was full counted what was to come, the record at its end at least.
+        let to_come = self.span.as_ref().and_then(Span::to_come);
+        let (mut step, counted) = self.close_span(total).await?;
+        let counted = counted.max(to_come);
+        if self.counts_more(counted, 0).is_some() {
+            // What the span held is handed on all the same; the page is asked for again, and must show more.
+            (self.counted, self.doubts) = (counted, self.doubts + 1);
+            return Ok(step);
+        }
         self.finish(&mut step, total);
         Ok(step)
+    }
+
+    /// What the store counted from the page at hand on, now or before, where that is more than was shown.
+    fn counts_more(&self, total: Option<u64>, shown: u64) -> Option<u64> {
+        let counted = total.max(self.counted).filter(|_| !self.countless);
+        counted.filter(|counted| *counted > shown)
     }
 
     fn finish(&self, step: &mut Step, total: Option<u64>) {
@@ -229,18 +257,22 @@ impl Keyset {
             self.doubts += 1;
             return Ok(self.nothing_yet());
         }
+        if let Some(counted) = self.counts_more(None, count).filter(|_| !goes_on) {
+            return self.doubt(format!("it ends after {count}, and the store counted {counted}"));
+        }
         self.doubts = 0;
         let (mut step, counted) = self.close_span(list.total).await?;
         // The page at hand is from before what was counted since: of an older copy, or something came.
         if counted > list.total && !std::mem::replace(&mut self.asked_again, true) {
+            self.counted = counted;
             return Ok(step);
         }
-        self.asked_again = false;
+        (self.asked_again, self.counted) = (false, None);
         if self.total.is_none() {
             self.total = list.total;
         }
         if self.by == By::Created && self.is_behind(&list) {
-            self.finish(&mut step, list.total);
+            self.take_behind(list, &mut step);
             return Ok(step);
         }
         let (from, all) = (self.at, list.total);
@@ -281,6 +313,7 @@ impl Keyset {
                 to: last,
                 total: list.total,
                 keys,
+                left: None,
                 untimed,
                 covered,
             });
@@ -293,6 +326,23 @@ impl Keyset {
         }
         step.progress = self.nothing_yet().progress;
         Ok(step)
+    }
+
+    /// Of a page that lies behind all that was asked for, only rows that tell no time may be asked for.
+    fn take_behind(&mut self, list: List, step: &mut Step) {
+        let total = list.total;
+        let timeless = list.rows.into_iter().filter(|row| self.stamp(row).is_none());
+        let rows: Vec<Row> = timeless.collect();
+        let mut covered = Vec::new();
+        for row in &rows {
+            if self.untimed.insert(row.key.clone()) && self.inside(self.feed.shape().created(row)) {
+                covered.push((row.key.clone(), row.control));
+            }
+        }
+        step.rows.extend(self.hand_on(rows));
+        self.cover(&mut covered);
+        step.covered.append(&mut covered);
+        self.finish(step, total);
     }
 
     /// Whether a page begins behind all that was asked for.
@@ -326,6 +376,7 @@ impl Pass for Keyset {
         if list.rows.is_empty() {
             return self.empty(list.total).await;
         }
+        self.empties = 0;
         let stamps: Vec<Option<Stamp>> = list.rows.iter().map(|row| self.stamp(row)).collect();
         match shown(&stamps, self.at) {
             Shown::Upto(last) if self.at.is_none_or(|at| last + 1000 > at) => self.take(list, last).await,

@@ -95,8 +95,17 @@ fn items(data: &RawValue) -> Result<Vec<&RawValue>, ParseError> {
     }
 }
 
+/// A record that stands alone, which some answers wrap in their resource's name: `{"inventory": {…}, "skus": […]}`.
+pub(super) fn single(raw: &str, shape: &Shape) -> Row {
+    named(raw, shape, &[shape.wrapper, shape.path])
+}
+
 /// One record's text with its key, stamp and fingerprint taken out.
 pub(super) fn row(raw: &str, shape: &Shape) -> Row {
+    named(raw, shape, &[shape.wrapper])
+}
+
+fn named(raw: &str, shape: &Shape, wrappers: &[&str]) -> Row {
     let hash = Hash::of(raw.as_bytes());
     let own = shape.ids.first().copied().unwrap_or_default();
     let unreadable = |why: String| Row {
@@ -110,7 +119,8 @@ pub(super) fn row(raw: &str, shape: &Shape) -> Row {
         Ok(value) => value,
         Err(error) => return unreadable(error.0),
     };
-    let inner = shape.inner(&value);
+    let mut inners = wrappers.iter().filter_map(|name| value.get(name));
+    let inner = inners.find(|inner| matches!(inner, Value::Map(_))).unwrap_or(&value);
     let key = match read::first(inner, shape.ids).map(read::id) {
         Some(Ok(id)) => Key(id),
         Some(Err(error)) => return unreadable(format!("{own}: {error}")),
@@ -122,5 +132,22 @@ pub(super) fn row(raw: &str, shape: &Shape) -> Row {
         hash,
         control: read::first(inner, shape.control).and_then(|total| read::money(total).ok()?.decimal()),
         body: Raw::Value(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inventory;
+    use super::*;
+
+    #[test]
+    fn a_record_that_stands_alone_may_be_wrapped_in_its_resources_name() {
+        for raw in [
+            r#"{"product_id":7}"#,
+            r#"{"product":{"product_id":7}}"#,
+            r#"{"inventory":{"product_id":7},"skus":[]}"#,
+        ] {
+            assert_eq!(single(raw, &inventory::SHAPE).key, Key("7".to_owned()), "{raw}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Holding what a walk by keyset was shown against the store's counts. What does not add up is asked for
 //! again; must never pass over a difference that stays.
 
-use contract::{Error, Step};
+use std::collections::BTreeSet;
+
+use contract::{Error, Key, Row, Step};
 
 use super::api::Listed;
-use super::keyset::Keyset;
+use super::keyset::{By, Keyset};
 use super::list::List;
 use super::span::{Counts, Says, Span};
 
@@ -57,15 +59,24 @@ impl Keyset {
             self.countless = true;
             return Ok(to);
         }
-        let (found, counted) = (span.keys.len() as u64, from.saturating_sub(to));
+        let (found, counted) = (*span.shown().start(), from.saturating_sub(to));
         let note = self.unproven(Some((span.from, span.to)), found, counted);
         step.notes.push(note);
         Ok(to)
     }
 
-    /// Takes what a page shows of a span that it did not show before.
+    /// Takes what a page shows of a span that it did not show before. By change, what was touched has left the
+    /// span since: then the counts are held against what this page shows, if it reaches the span's end.
     fn add_hidden(&self, span: &mut Span, list: List, step: &mut Step) -> bool {
         let mut grew = false;
+        let is_before = |row: &&Row| self.stamp(row).is_some_and(|stamp| stamp < span.to);
+        let ends_behind = list.rows.iter().filter_map(|row| self.stamp(row)).next_back() >= Some(span.to);
+        if self.by == By::Changed && ends_behind {
+            let left = list.rows.iter().filter(is_before).map(|row| &row.key);
+            let left = left.collect::<BTreeSet<&Key>>().len() as u64;
+            grew = *span.shown().start() != left;
+            span.left = Some(left);
+        }
         for row in list.rows {
             let stamp = self.stamp(&row);
             if stamp.is_none_or(|stamp| stamp >= span.to) || !span.keys.insert(row.key.clone()) {

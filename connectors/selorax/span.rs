@@ -45,6 +45,8 @@ pub(super) struct Span {
     pub(super) total: Option<u64>,
     /// All that was shown of it.
     pub(super) keys: BTreeSet<Key>,
+    /// How many of these it still holds, where a later look at it told.
+    pub(super) left: Option<u64>,
     /// Rows that do not tell their time: they may belong to it, or stand on its end.
     pub(super) untimed: u64,
     /// What of it the walk covers, with control amounts.
@@ -53,8 +55,13 @@ pub(super) struct Span {
 
 impl Span {
     pub(super) fn shown(&self) -> RangeInclusive<u64> {
-        let told = self.keys.len() as u64;
+        let told = self.left.unwrap_or(self.keys.len() as u64);
         told..=told + self.untimed
+    }
+
+    /// How many records the store counted behind it, as far as its own page told.
+    pub(super) fn to_come(&self) -> Option<u64> {
+        self.total?.checked_sub(*self.shown().end())
     }
 }
 

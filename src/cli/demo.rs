@@ -129,7 +129,7 @@ flows:
       total: .grand_total
       currency: .currency
       lines: '.lines | length'
-      skus: '[.lines[].sku // \"?\"] | join(\" \")'
+      skus: '[.lines[] | .sku // \"?\"] | join(\" \")'
       updated_at: .updated_at
 ",
         options.store_id, options.client_id, options.client_secret

@@ -75,7 +75,7 @@ impl Init {
             None => self.given()?,
         };
         keep::free_secrets(&answers, &self.output, self.force)?;
-        let written = keep::write(&answers, &self.output)?;
+        let written = keep::write(&answers, &self.output, self.force)?;
         for path in &written {
             outln!("wrote {}", path.display());
         }

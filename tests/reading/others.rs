@@ -2,6 +2,7 @@
 //! stumbles, and the walks by keyset against a store that hides, miscounts or ignores what it is asked.
 
 pub(crate) mod checker;
+mod doubtful;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -129,7 +129,7 @@ impl Rig {
     /// One request that takes so long and ends so.
     pub(super) async fn ask(&self, purpose: Use, takes: Duration, result: Result<(), Error>) -> Result<Part, Error> {
         let deadline = self.clock.monotonic() + self.patience();
-        let leave = self.gate.enter(purpose, deadline, "asking").await?;
+        let leave = self.gate.enter(purpose, deadline, false, "asking").await?;
         let part = leave.part;
         self.clock.sleep(takes).await;
         self.gate.circuit.learn(part, &result).await;

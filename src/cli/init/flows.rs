@@ -108,7 +108,7 @@ const ORDERS: &str = r#"    # where: '.status != "pending"'     # jq; without it
       customer_phone: .customer.phone   # leading zeros stay
       shipping_address: .shipping_address   # as the store has it; several parts become JSON
       items: .lines | length    # how many lines it has
-      skus: '[.lines[].sku // "?"] | join(" ")'
+      skus: '[.lines[] | .sku // "?"] | join(" ")'
       subtotal: .subtotal       # money is exact, to the digit
       discount_total: .discount_total
       shipping_total: .shipping_total

@@ -59,23 +59,25 @@ fn secret_files<'a>(answers: &'a Answers, output: &Path) -> Vec<(PathBuf, &'a st
 }
 
 /// Secrets first: a config that is there has all it names.
-pub(super) fn write(answers: &Answers, output: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn write(answers: &Answers, output: &Path, force: bool) -> anyhow::Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for (path, value) in secret_files(answers, output) {
         let folder = folder(&path);
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.with_context(|| format!("making {}", folder.display()))?;
-        put(&path, &format!("{value}\n"), 0o600)?;
+        put(&path, &format!("{value}\n"), 0o600, force)?;
         written.push(path);
     }
     let holds_secret = answers.keeping == Keeping::Inline && answers.credentials.has_values();
     let mode = if holds_secret { 0o600 } else { 0o640 };
-    put(output, &render::yaml(answers, Shown::AsKept), mode)?;
+    let parent = folder(output);
+    std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+    put(output, &render::yaml(answers, Shown::AsKept), mode, force)?;
     written.push(output.to_owned());
     Ok(written)
 }
 
-fn put(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+fn put(path: &Path, text: &str, mode: u32, force: bool) -> anyhow::Result<()> {
     let doing = || format!("writing {}", path.display());
     let folder = folder(path);
     // Made with mode 0600, under a name that nobody knows.
@@ -84,6 +86,11 @@ fn put(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let permissions = std::fs::Permissions::from_mode(mode);
     file.as_file().set_permissions(permissions).with_context(doing)?;
     file.as_file().sync_all().with_context(doing)?;
-    file.persist(path).with_context(doing)?;
+    // Somebody may have made it since it was looked for.
+    match force {
+        true => file.persist(path),
+        false => file.persist_noclobber(path),
+    }
+    .with_context(doing)?;
     Ok(())
 }
