@@ -122,7 +122,7 @@ impl Engine {
         // Of an old answer the list row is not understood yet: the next listing asks again.
         let row_hash = if older { NO_ROW } else { waiting.row_hash };
         for (flow, link) in flows.iter().zip(&links) {
-            if self.is_before(flow, waiting, row.stamp, link.as_ref()) {
+            if self.is_before(flow, waiting, row.stamp.or(waiting.stamp), link.as_ref()) {
                 keep.links
                     .push(decide::absorbed(&flow.name, &waiting.key, row.stamp, waiting.row_hash));
                 continue;
