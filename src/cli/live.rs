@@ -71,6 +71,8 @@ pub(super) async fn show(path: &Path, world: &World) -> anyhow::Result<u8> {
 
 async fn sell(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u8> {
     let outline = load(path, Mode::Offline)?;
+    world.set_clock(clock.now());
+    world.set_clock_speed(FACTOR);
     let mut store = None;
     let mut seen = 0;
     let ids: Vec<i64> = world.final_orders().into_keys().collect();
@@ -78,7 +80,6 @@ async fn sell(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u
         if tick % TICKS_APART == 0 {
             event(world, &ids, tick / TICKS_APART);
         }
-        world.set_clock(clock.now());
         tokio::time::sleep(TICK).await;
         if store.is_none() && daemon::is_up(&outline.state_path).await {
             store = Store::look(&outline.state_path).await?;
