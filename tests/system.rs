@@ -6,3 +6,4 @@ mod flows;
 mod guest;
 mod init;
 mod rate;
+mod upgrade;
