@@ -5,7 +5,7 @@ mod checker;
 
 use sandbox::{Fault, Length, Movement, Options, RowShape, Rule, When};
 
-use crate::support::{Covered, Desk, Shop, options};
+use crate::support::{Covered, Desk, Setup, Shop, options};
 
 /// Stumbles of every kind, each about every `nth` answer. Returns their ids with their names.
 fn stumble(shop: &Shop, rule: fn(Fault) -> Rule, nth: u64, nth_429: u64) -> Vec<(u64, &'static str)> {
@@ -43,8 +43,11 @@ fn until_quiet(desk: &Desk) {
 }
 
 fn tell(shop: &Shop, faults: &[(u64, &'static str)], moves_max: usize) {
+    tell_at(&Desk::new(shop), shop, faults, moves_max);
+}
+
+fn tell_at(desk: &Desk, shop: &Shop, faults: &[(u64, &'static str)], moves_max: usize) {
     let world = shop.world();
-    let desk = Desk::new(shop);
     // One page's edge lies within these 250: they are the newest changes.
     world.tie_updated(250, world.now_ms());
     world.move_each_list_answer(Movement {
@@ -55,7 +58,7 @@ fn tell(shop: &Shop, faults: &[(u64, &'static str)], moves_max: usize) {
     assert_eq!(world.moves_left(), 0, "the shop did not move as much as was meant");
     all_struck(shop, faults);
     world.clear_faults();
-    until_quiet(&desk);
+    until_quiet(desk);
     desk.check(shop);
 
     let rows = desk.rows();
@@ -85,4 +88,24 @@ fn a3_api_14_orders_whose_lines_are_in_the_detail_only() {
         ..options(2_000)
     });
     tell(&shop, &stumble(&shop, Rule::detail, 70, 400), 30);
+}
+
+#[test]
+fn a3_history_of_20000_orders_through_the_daemon_while_they_move_and_the_platform_stumbles() {
+    let shop = Shop::of(20_000);
+    let faults = stumble(&shop, Rule::list, 70, 70);
+    let desk = Desk::with(
+        &shop,
+        Setup {
+            // It walks the history at its start; every command after that is carried out by it.
+            flow: "    schedule: \"0 0 1 1 *\"\n".to_owned(),
+            ..Setup::default()
+        },
+    );
+    let mut daemon = desk.start(&["run"]);
+    daemon.until("the control socket", || desk.path("state.db.sock").exists());
+    tell_at(&desk, &shop, &faults, 240);
+    daemon.signal("TERM");
+    daemon.wait().ends(0);
+    desk.check(&shop);
 }
