@@ -65,11 +65,12 @@ impl Historian {
     }
 
     async fn work_on(self: Arc<Self>) -> anyhow::Result<()> {
-        if self.flows().is_empty() {
+        let flows = self.parts.scheduled(&self.feed);
+        if flows.is_empty() {
             self.stop.cancelled().await;
             return Ok(());
         }
-        let mut engine = self.parts.engine(&self.flows(), manner(&self.stop, false)).await?;
+        let mut engine = self.parts.engine(&flows, manner(&self.stop, false)).await?;
         // Before anything is looked at: what the targets hold already, and since when flows count.
         engine.begin().await?;
         let mut rounds = self.rounds(&engine).await?;
@@ -106,13 +107,6 @@ impl Historian {
             }
         }
         Ok(())
-    }
-
-    fn flows(&self) -> Vec<String> {
-        let flows = self.parts.config.flows.iter();
-        // Those that run only when they are asked to are looked after by who asks.
-        let own = flows.filter(|flow| flow.from.to_string() == self.feed && flow.schedule.is_some());
-        own.map(|flow| flow.name.clone()).collect()
     }
 
     async fn rounds(&self, engine: &Engine) -> anyhow::Result<Rounds> {

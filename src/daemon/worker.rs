@@ -85,13 +85,6 @@ impl Worker {
         }
     }
 
-    fn names(&self) -> Vec<String> {
-        let flows = self.parts.config.flows.iter();
-        // What runs only when it is asked to is not delivered without being asked either.
-        let own = flows.filter(|flow| flow.from.to_string() == self.feed && flow.schedule.is_some());
-        own.map(|flow| flow.name.clone()).collect()
-    }
-
     async fn slots(&self) -> anyhow::Result<Vec<Slot>> {
         let mut slots = Vec::new();
         for flow in &self.parts.config.flows {
@@ -111,11 +104,12 @@ impl Worker {
 
     async fn work_on(self: Arc<Self>) -> anyhow::Result<()> {
         let clock = &self.parts.clock;
-        if self.names().is_empty() {
+        let flows = self.parts.scheduled(&self.feed);
+        if flows.is_empty() {
             self.stop.cancelled().await;
             return Ok(());
         }
-        let mut engine = self.parts.engine(&self.names(), manner(&self.stop, true)).await?;
+        let mut engine = self.parts.engine(&flows, manner(&self.stop, true)).await?;
         engine.begin().await?;
         let mut slots = self.slots().await?;
         let mut rests = Rests {

@@ -123,6 +123,14 @@ impl Parts {
         Ok(Arc::new(store))
     }
 
+    /// The flows of a feed that run by themselves. Those that run only when they are asked to are looked after,
+    /// and delivered, by who asks.
+    pub fn scheduled(&self, feed: &str) -> Vec<String> {
+        let flows = self.config.flows.iter();
+        let own = flows.filter(|flow| flow.from.to_string() == feed && flow.schedule.is_some());
+        own.map(|flow| flow.name.clone()).collect()
+    }
+
     /// An engine for these flows; no name means all of them.
     pub async fn engine(&self, names: &[String], manner: Manner) -> anyhow::Result<Engine> {
         let chosen = choose(&self.config, names)?;
