@@ -25,6 +25,12 @@ pub struct Waiting {
     pub attempts: u32,
     /// How often the source said in a row that it has no such record.
     pub missing: u32,
+    /// How many events had asked for it when it was taken up.
+    pub rings: i64,
+    /// When the first of the events arrived that wait for it.
+    pub rung_at: Option<Stamp>,
+    /// The latest of them said that it was deleted.
+    pub said_gone: bool,
 }
 
 impl Waiting {
@@ -55,7 +61,8 @@ impl Store {
     pub async fn due(&self, feed: &str, limit: usize) -> anyhow::Result<Vec<Waiting>> {
         let patient = limit / 4;
         let rows = sqlx::query(
-            "SELECT key, row_hash, attempts, missing, stamp, asked_by, urgency, again FROM inbox WHERE id IN ( \
+            "SELECT key, row_hash, attempts, missing, stamp, asked_by, urgency, again, rings, rung_at, said_gone \
+             FROM inbox WHERE id IN ( \
              SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 AND urgency = \
              (SELECT max(urgency) FROM inbox WHERE feed = ?1 AND parked IS NULL) ORDER BY due_at, id LIMIT ?4) \
              UNION SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 \
@@ -82,6 +89,9 @@ impl Store {
                 _ => Use::History,
             },
             again: row.get(7),
+            rings: row.get(8),
+            rung_at: row.get(9),
+            said_gone: row.get(10),
         };
         Ok(rows.into_iter().map(waiting).collect())
     }
@@ -94,10 +104,10 @@ impl Store {
             .map_err(|error| self.explain(error.into()))
     }
 
-    /// Puts a record off after a failed try.
+    /// Puts a record off after a failed try, though not beyond what an event asked for meanwhile.
     pub async fn put_off(&self, waiting: &Waiting, due_at: Stamp, missing: bool, said: &str) -> anyhow::Result<()> {
         sqlx::query(
-            "UPDATE inbox SET due_at = ?3, attempts = attempts + 1, missing = CASE WHEN ?4 THEN missing + 1 ELSE 0 END, \
+            "UPDATE inbox SET due_at = iif(rings = ?7, ?3, min(?3, ring_due)), attempts = attempts + 1, missing = CASE WHEN ?4 THEN missing + 1 ELSE 0 END, \
              answer = ?5, at = ?6 WHERE feed = ?1 AND key = ?2",
         )
         .bind(&waiting.feed)
@@ -106,6 +116,7 @@ impl Store {
         .bind(missing)
         .bind(said)
         .bind(self.now())
+        .bind(waiting.rings)
         .execute(&mut *self.writing().await?)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -113,12 +124,16 @@ impl Store {
     }
 
     /// Keeps a record in mind that the source lists and does not have. Not a failure: it is not asked for
-    /// again until its row changes.
+    /// again until its row changes, or an event asks for it.
     pub async fn gone(&self, waiting: &Waiting) -> anyhow::Result<()> {
-        sqlx::query("UPDATE inbox SET parked = 'gone', discarded = 1, at = ?3 WHERE feed = ?1 AND key = ?2")
+        let sql = "UPDATE inbox SET parked = iif(rings = ?4, 'gone', NULL), discarded = rings = ?4, at = ?3, \
+             due_at = iif(rings = ?4, due_at, ring_due), rung_at = iif(rings = ?4, NULL, rung_at), \
+             ring_due = iif(rings = ?4, NULL, ring_due) WHERE feed = ?1 AND key = ?2";
+        sqlx::query(sql)
             .bind(&waiting.feed)
             .bind(&waiting.key.0)
             .bind(self.now())
+            .bind(waiting.rings)
             .execute(&mut *self.writing().await?)
             .await
             .map_err(|error| self.explain(error.into()))?;

@@ -4,6 +4,7 @@
 mod batches;
 mod care;
 mod cursors;
+mod events;
 mod failures;
 mod inbox;
 mod keep;
@@ -25,9 +26,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
+pub use events::{Arrival, EventReport, Took, Wish};
 pub use failures::{Failure, Place};
 pub use inbox::Waiting;
-pub use keep::{Keep, Link, LinkRow, Note, Parked, Ring, Settle, Swept, Unread, Want};
+pub use keep::{Keep, Link, LinkRow, Note, Parked, Read, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
 pub use report::{FlowReport, Queue};
 pub use sweeps::Sweep;
