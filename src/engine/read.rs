@@ -10,7 +10,7 @@ use futures::StreamExt;
 
 use super::{Engine, Flow};
 use crate::decide::{self, Known};
-use crate::store::{Keep, Link, LinkRow, Note, Read, Unread, Waiting};
+use crate::store::{Due, Keep, Link, LinkRow, Note, Read, Unread, Waiting};
 
 /// Readings under way at once; the connector's own limit is below this.
 const AT_ONCE: usize = 8;
@@ -34,19 +34,19 @@ type Answer = (Waiting, Result<Option<Row>, Error>);
 impl Engine {
     /// Reads what is due until nothing is. An error is one of the source as a whole.
     pub(super) async fn read_due(&mut self, feed: &str) -> anyhow::Result<()> {
-        while self.read_some(feed).await? {}
+        while self.read_some(feed, Due::Any).await? {}
         Ok(())
     }
 
     /// Reads some of what is due. `false`: nothing was.
-    pub async fn read_some(&mut self, feed: &str) -> anyhow::Result<bool> {
+    pub async fn read_some(&mut self, feed: &str, which: Due) -> anyhow::Result<bool> {
         self.give_way(feed).await?;
         let neighbours = self.neighbours.iter().filter(|flow| flow.feed == feed).cloned();
         let flows: Vec<Flow> = self.of_feed(feed).into_iter().chain(neighbours).collect();
         let Some(source) = flows.first().map(|flow| flow.source.clone()) else {
             return Ok(false);
         };
-        let due = self.store.due(feed, GROUP).await?;
+        let due = self.store.due(feed, which, GROUP).await?;
         if due.is_empty() {
             return Ok(false);
         }

@@ -33,6 +33,24 @@ pub struct Waiting {
     pub said_gone: bool,
 }
 
+/// Which of the records that are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Any,
+    /// Those that an event asked for.
+    Rung,
+}
+
+impl Due {
+    /// What the rows must fulfil besides; made of nothing but this.
+    fn condition(self) -> &'static str {
+        match self {
+            Due::Any => "parked IS NULL",
+            Due::Rung => "parked IS NULL AND rung_at IS NOT NULL",
+        }
+    }
+}
+
 impl Waiting {
     /// Whether the flow is to send it even if nothing of it changed.
     pub fn is_again_for(&self, flow: &str) -> bool {
@@ -58,23 +76,25 @@ impl Store {
 
     /// Records of a feed that are due to be read: the urgent ones first, of the same urgency those that waited
     /// longest. A quarter of the places is for the least urgent, so that they get on too.
-    pub async fn due(&self, feed: &str, limit: usize) -> anyhow::Result<Vec<Waiting>> {
+    pub async fn due(&self, feed: &str, which: Due, limit: usize) -> anyhow::Result<Vec<Waiting>> {
         let patient = limit / 4;
-        let rows = sqlx::query(
+        let fits = which.condition();
+        let sql = format!(
             "SELECT key, row_hash, attempts, missing, stamp, asked_by, urgency, again, rings, rung_at, said_gone \
              FROM inbox WHERE id IN ( \
-             SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 AND urgency = \
-             (SELECT max(urgency) FROM inbox WHERE feed = ?1 AND parked IS NULL) ORDER BY due_at, id LIMIT ?4) \
-             UNION SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 \
+             SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND {fits} AND due_at <= ?2 AND urgency = \
+             (SELECT max(urgency) FROM inbox WHERE feed = ?1 AND {fits}) ORDER BY due_at, id LIMIT ?4) \
+             UNION SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND {fits} AND due_at <= ?2 \
              ORDER BY urgency, due_at, id LIMIT ?3)) ORDER BY urgency, due_at, id",
-        )
-        .bind(feed)
-        .bind(self.now())
-        .bind(i64::try_from(limit - patient)?)
-        .bind(i64::try_from(patient)?)
-        .fetch_all(&mut *self.locked().await)
-        .await
-        .map_err(|error| self.explain(error.into()))?;
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(feed)
+            .bind(self.now())
+            .bind(i64::try_from(limit - patient)?)
+            .bind(i64::try_from(patient)?)
+            .fetch_all(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
         let waiting = |row: sqlx::sqlite::SqliteRow| Waiting {
             feed: feed.to_owned(),
             key: Key(row.get(0)),
@@ -97,8 +117,10 @@ impl Store {
     }
 
     /// When the next record of the feed becomes due; `None` when none waits.
-    pub async fn next_due(&self, feed: &str) -> anyhow::Result<Option<Stamp>> {
-        let at = sqlx::query_scalar("SELECT min(due_at) FROM inbox WHERE feed = ? AND parked IS NULL").bind(feed);
+    pub async fn next_due(&self, feed: &str, which: Due) -> anyhow::Result<Option<Stamp>> {
+        let fits = which.condition();
+        let sql = format!("SELECT min(due_at) FROM inbox WHERE feed = ? AND {fits}");
+        let at = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(feed);
         at.fetch_one(&mut *self.locked().await)
             .await
             .map_err(|error| self.explain(error.into()))

@@ -28,7 +28,7 @@ pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
 pub use events::{Arrival, EventReport, Took, Wish};
 pub use failures::{Failure, Place};
-pub use inbox::Waiting;
+pub use inbox::{Due, Waiting};
 pub use keep::{Keep, Link, LinkRow, Note, Parked, Read, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
 pub use report::{FlowReport, Queue};
