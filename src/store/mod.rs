@@ -1,6 +1,7 @@
 //! The state file. The only place with SQL; each public method is one whole transaction and returns
 //! plain values, so none can span a network call.
 
+mod alerts;
 mod batches;
 mod care;
 mod cursors;
@@ -23,6 +24,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use alerts::Alert;
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
 pub use failures::{Failure, Place};
@@ -279,12 +281,18 @@ async fn connect(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection>
         .await
 }
 
-/// Whether the file has what the last migration gave it.
+/// Whether the file has all that this program's migrations give it.
 async fn is_current(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    let columns: i64 = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('flows') WHERE name = 'run_at'")
-        .fetch_one(connection)
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
         .await?;
-    Ok(columns > 0)
+    if tables == 0 {
+        return Ok(false);
+    }
+    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+        .fetch_all(connection)
+        .await?;
+    Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> anyhow::Result<()> {

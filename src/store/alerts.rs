@@ -1,0 +1,67 @@
+//! Alerts: what stands in the way of data until a person does something about it. `status` shows them as long as
+//! they stand, and exits with 3 for `--check`.
+
+use contract::Stamp;
+
+use super::Store;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    pub name: String,
+    /// When it was raised.
+    pub since: Stamp,
+    /// When it was last found to be so.
+    pub at: Stamp,
+    /// What is wrong and what to do now.
+    pub told: String,
+}
+
+impl Store {
+    /// Raises an alert, or says anew what it is about; its `since` stays. Answers with whether that is news, which
+    /// the caller then logs: what is told again in the same words is not.
+    pub async fn raise(&self, name: &str, told: &str) -> anyhow::Result<bool> {
+        let mut connection = self.writing().await?;
+        let known = sqlx::query("UPDATE alerts SET at = ?3 WHERE name = ?1 AND told = ?2")
+            .bind(name)
+            .bind(told)
+            .bind(self.now())
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        if known.rows_affected() > 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO alerts (name, told, since, at) VALUES (?1, ?2, ?3, ?3) \
+             ON CONFLICT DO UPDATE SET told = ?2, at = ?3",
+        )
+        .bind(name)
+        .bind(told)
+        .bind(self.now())
+        .execute(&mut *connection)
+        .await
+        .map_err(|error| self.explain(error.into()))?;
+        Ok(true)
+    }
+
+    /// Takes an alert back. Answers with whether it stood.
+    pub async fn calm(&self, name: &str) -> anyhow::Result<bool> {
+        let gone = sqlx::query("DELETE FROM alerts WHERE name = ?")
+            .bind(name)
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(gone.rows_affected() > 0)
+    }
+
+    /// Those that stand, the oldest first.
+    pub async fn alerts(&self) -> anyhow::Result<Vec<Alert>> {
+        let rows: Vec<(String, Stamp, Stamp, String)> =
+            sqlx::query_as("SELECT name, since, at, told FROM alerts ORDER BY since, name")
+                .fetch_all(&mut *self.locked().await)
+                .await
+                .map_err(|error| self.explain(error.into()))?;
+        let alert = |(name, since, at, told)| Alert { name, since, at, told };
+        Ok(rows.into_iter().map(alert).collect())
+    }
+}
