@@ -3,6 +3,7 @@
 //! publishes files. Nothing is ever held while another turn at a feed is waited for.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
@@ -20,6 +21,8 @@ pub struct Lane {
     jobs: Mutex<Vec<String>>,
     /// Rung when something is to be done at this feed before its time.
     pub bell: Notify,
+    /// An event asked for a scan; that it did is in the state file.
+    scan: AtomicBool,
 }
 
 impl Lanes {
@@ -44,6 +47,17 @@ impl Lane {
     pub fn job(self: &Arc<Lane>, flow: &str) -> Job {
         self.flows().push(flow.to_owned());
         Job(self.clone(), flow.to_owned())
+    }
+
+    /// Wakes the feed's worker to scan it before its time.
+    pub fn want_scan(&self) {
+        self.scan.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    /// Whether a scan was asked for since this was asked last.
+    pub fn takes_scan(&self) -> bool {
+        self.scan.swap(false, Ordering::AcqRel)
     }
 
     pub fn has_jobs(&self) -> bool {
