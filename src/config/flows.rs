@@ -82,6 +82,15 @@ const TOPICS: [(&str, &[&str]); 5] = [
     ("store", &[]),
 ];
 
+/// Of these, the ones that only a part of the platform's papers lists.
+const UNSURE: [&str; 2] = ["order.cancelled", "order.deleted"];
+
+/// Whether every store can be asked to tell of this topic. Nothing is lost without the others: a cancelled order has
+/// changed its status, and deletions are found by sweeps.
+pub fn is_sure(topic: &str) -> bool {
+    !UNSURE.contains(&topic)
+}
+
 pub(super) fn read(
     file: &mut Reader<'_>,
     mode: Mode,

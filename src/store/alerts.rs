@@ -65,3 +65,55 @@ impl Store {
         Ok(rows.into_iter().map(alert).collect())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use contract::Clock;
+
+    use super::*;
+
+    /// Each look at it is a second later.
+    #[derive(Debug, Default)]
+    struct Ticking(AtomicI64);
+
+    #[async_trait::async_trait]
+    impl Clock for Ticking {
+        fn now(&self) -> Stamp {
+            self.0.fetch_add(1_000, Ordering::Relaxed) + 1_000
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        async fn sleep(&self, _duration: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn an_alert_is_news_once_keeps_when_it_began_and_goes_when_it_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Ticking::default());
+        let store = Store::open(&folder.path().join("state.db"), clock).await.unwrap();
+        assert!(!store.calm("door").await.unwrap());
+        assert!(store.raise("door", "it is open").await.unwrap());
+        let first = store.alerts().await.unwrap().remove(0);
+        assert_eq!((first.since, first.told.as_str()), (first.at, "it is open"));
+        assert!(!store.raise("door", "it is open").await.unwrap(), "said before");
+        assert!(store.raise("door", "it is gone").await.unwrap(), "said otherwise");
+        assert!(store.raise("bell", "it is mute").await.unwrap());
+        let both = store.alerts().await.unwrap();
+        assert_eq!(
+            both.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
+            ["door", "bell"]
+        );
+        assert_eq!((both[0].since, both[0].told.as_str()), (first.since, "it is gone"));
+        assert!(both[0].at > first.at);
+        assert!(store.calm("door").await.unwrap());
+        assert_eq!(store.alerts().await.unwrap(), both[1..]);
+    }
+}

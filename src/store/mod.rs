@@ -235,6 +235,18 @@ impl Store {
             .map_err(|error| self.explain(error.into()))
     }
 
+    /// Forgets what is remembered, if it is still this.
+    pub async fn forget(&self, owner: &str, name: &str, value: &str) -> anyhow::Result<()> {
+        sqlx::query("DELETE FROM memory WHERE owner = ? AND name = ? AND value = ?")
+            .bind(owner)
+            .bind(name)
+            .bind(value)
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let doing = format!("using the state file {}", self.path.display());
         explain(&self.path, self.care.as_ref(), error, &doing)
