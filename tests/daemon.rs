@@ -1,6 +1,7 @@
 //! The daemon: what it does by itself, commands beside it, reloads, and trouble inside it.
 
 mod beside;
+mod care;
 mod day;
 mod inside;
 mod panics;

@@ -28,7 +28,9 @@ const SEES: [(&str, &[&str]); 17] = [
     ("daemon", &["config", "contract", "engine", "store", "webhook", "work"]),
     (
         "cli",
-        &["config", "contract", "daemon", "engine", "sandbox", "store", "work"],
+        &[
+            "config", "contract", "daemon", "engine", "sandbox", "store", "webhook", "work",
+        ],
     ),
     (
         "lib",

@@ -7,3 +7,4 @@ mod guest;
 mod init;
 mod rate;
 mod upgrade;
+mod webhooks;

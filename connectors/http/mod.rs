@@ -72,6 +72,7 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Vec<u8>>,
     /// Whose share of the turns it takes.
     pub(crate) purpose: Use,
     /// For errors: `reading page 3 of the orders`.
@@ -168,13 +169,14 @@ impl Peer {
 
     async fn exchange(&self, request: &Request) -> Result<Answer, Error> {
         let fault = |error: reqwest::Error| self.transport_fault(&request.doing, error);
-        let mut response = self
+        let mut sending = self
             .client
             .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
-            .send()
-            .await
-            .map_err(fault)?;
+            .headers(request.headers.clone());
+        if let Some(body) = &request.body {
+            sending = sending.body(body.clone());
+        }
+        let mut response = sending.send().await.map_err(fault)?;
         let mut answer = Answer {
             status: response.status(),
             headers: response.headers().clone(),

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use contract::{Error, Fault, Key, ParseError, Row, Seams, Stamp, Use, Value};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::list::{self, List};
+use super::read;
 use super::resource::Shape;
 use super::{Auth, StoreSettings};
 use crate::http::{Answer, Peer, PeerSettings, Request, Tries};
+
+/// A write that the store puts off so often is given up.
+const PUT_OFF_MAX: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Api {
@@ -155,8 +159,56 @@ impl Api {
             method: Method::GET,
             url,
             headers: self.headers.clone(),
+            body: None,
             purpose,
             doing: doing.to_owned(),
+        }
+    }
+
+    /// A small answer that is no list of records, as a value.
+    pub(super) async fn read<T>(
+        &self,
+        path: &str,
+        params: &[(&str, String)],
+        doing: &str,
+        parse: impl Fn(&Value) -> Result<T, ParseError>,
+    ) -> Result<T, Error> {
+        let request = self.get(path, params, doing, Use::Feed);
+        self.peer
+            .call(&request, Tries::Patient, |answer| {
+                let answer = judge(answer, doing)?;
+                let value = whole(&answer, doing)?;
+                parse(&value).map_err(|error| malformed(&answer, doing, &error))
+            })
+            .await
+    }
+
+    /// Asks the store to make something. A request that may have been carried out is never sent again; one that was
+    /// put off is. The answer may hold a secret, so no error shows anything of it.
+    pub(super) async fn write_once<T>(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+        doing: &str,
+        parse: impl Fn(&Value) -> Result<T, ParseError>,
+    ) -> Result<T, Error> {
+        let mut request = self.get(path, &[], doing, Use::Feed);
+        request.method = Method::POST;
+        request
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = Some(body.to_string().into_bytes());
+        let judged = |answer| {
+            let answer = judge(answer, doing)?;
+            whole(&answer, doing).and_then(|value| parse(&value).map_err(|error| hidden(doing, &error)))
+        };
+        let mut put_off = 0;
+        loop {
+            match self.peer.once(&request, &judged).await {
+                // The gate waits out what the store asked for.
+                Err(error) if matches!(error.fault, Fault::Throttled { .. }) && put_off < PUT_OFF_MAX => put_off += 1,
+                other => return other,
+            }
         }
     }
 }
@@ -274,9 +326,11 @@ fn required_scope(body: &Value) -> Option<String> {
 }
 
 fn text<'a>(answer: &'a Answer, doing: &str) -> Result<&'a str, Error> {
-    answer
-        .text()
-        .ok_or_else(|| malformed(answer, doing, &ParseError("not UTF-8".to_owned())))
+    text_of(answer).map_err(|error| malformed(answer, doing, &error))
+}
+
+fn text_of(answer: &Answer) -> Result<&str, ParseError> {
+    answer.text().ok_or_else(|| ParseError("not UTF-8".to_owned()))
 }
 
 /// A 200 that is not what it should be is a bad moment of the server (a login page, a cut answer), never data.
@@ -287,6 +341,24 @@ fn malformed(answer: &Answer, doing: &str, error: &ParseError) -> Error {
 
 fn single_text<'a>(answer: &'a Answer, doing: &str) -> Result<&'a str, Error> {
     list::data(text(answer, doing)?).map_err(|error| malformed(answer, doing, &error))
+}
+
+/// An answer as a value, unless it says itself that it is none.
+fn whole(answer: &Answer, doing: &str) -> Result<Value, Error> {
+    let value =
+        text_of(answer)
+            .and_then(Value::parse)
+            .and_then(|value| match value.get("status").and_then(read::count) {
+                Some(status) if status >= 400 => Err(ParseError(format!("it says status {status} itself"))),
+                _ => Ok(value),
+            });
+    value.map_err(|error| hidden(doing, &error))
+}
+
+/// What was answered may hold a secret.
+fn hidden(doing: &str, error: &ParseError) -> Error {
+    let said = format!("the store's answer cannot be read ({error})");
+    Error::new(Fault::Transient { reached: true }, doing, said)
 }
 
 fn single(answer: &Answer, doing: &str) -> Result<Value, Error> {

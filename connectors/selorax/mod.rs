@@ -20,13 +20,14 @@ mod resource;
 mod second;
 mod span;
 mod store;
+mod subscriptions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::settings::{Rate, Reader, Settings};
-use contract::{Connector, Error, Factory, Finding, Seams, Source, Upkeep, Webhook};
+use contract::{Connector, Error, Factory, Finding, Seams, Source, Subscriptions, Upkeep, Webhook};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::json;
@@ -41,6 +42,7 @@ use orders::Orders;
 use products::Products;
 use resource::{Resource, Shape};
 use store::Profile;
+use subscriptions::Hooks;
 
 pub(crate) const FACTORY: Factory = Factory {
     kind: "selorax",
@@ -350,6 +352,10 @@ impl Connector for Store {
 
     fn webhook(&self, secrets: &[SecretString]) -> Option<Arc<dyn Webhook>> {
         Some(Arc::new(Hook::new(self.api.clone(), self.store_id, secrets)))
+    }
+
+    fn subscriptions(&self) -> Option<Arc<dyn Subscriptions>> {
+        Some(Arc::new(Hooks { api: self.api.clone() }))
     }
 
     fn condition(&self) -> String {

@@ -19,6 +19,7 @@ mod run;
 mod sandbox;
 mod status;
 mod tail;
+mod webhooks;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -111,7 +112,7 @@ enum Command {
     Status {
         #[arg(long)]
         json: bool,
-        /// Exit with 3 when something waits or failed
+        /// Exit with 3 when something waits, failed or is alerted
         #[arg(long)]
         check: bool,
     },
@@ -128,6 +129,9 @@ enum Command {
         #[arg(long)]
         id: Option<String>,
     },
+    /// What the store calls this daemon about
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// What is being delivered, live, one line a record
     Tail {
         flow: Option<String>,
@@ -228,6 +232,7 @@ async fn command(cli: Cli, path: &std::path::Path) -> anyhow::Result<u8> {
         Some(Command::Init(init)) => init.run().await,
         Some(Command::Status { json, check }) => status::status(path, json, check).await,
         Some(Command::Failures(failures)) => failures.look(path).await,
+        Some(Command::Webhooks(webhooks)) => webhooks.run(path).await,
         Some(Command::Tail { flow, lines }) => tail::tail(path, flow.as_deref(), lines).await,
         Some(Command::Schema) => output::print_json(&config::schema()),
         Some(Command::Completions { shell }) => {

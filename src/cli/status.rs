@@ -9,7 +9,7 @@ use super::output::{local, span, utc};
 use super::{DONE, UNFINISHED, output};
 use crate::config::{Config, Flow, Mode};
 use crate::daemon;
-use crate::store::{EventReport, FlowReport, Queue, Store};
+use crate::store::{Alert, EventReport, FlowReport, Queue, Store};
 use crate::work::{grouped, load};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
@@ -26,6 +26,10 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
         };
         flows.push((flow, report, queue));
     }
+    let alerts = match &store {
+        Some(store) => store.alerts().await?,
+        None => Vec::new(),
+    };
     let connectors = conditions(&config, store.as_ref()).await?;
     let running = daemon::is_up(&config.state_path).await;
     let upkeep = upkeep(&config, store.as_ref()).await?;
@@ -60,6 +64,7 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             "version": env!("CARGO_PKG_VERSION"),
             "state": {"path": config.state_path, "exists": store.is_some()},
             "daemon": {"running": running},
+            "alerts": alerts.iter().map(alert_json).collect::<Vec<Json>>(),
             "upkeep": upkeep,
             "webhooks": webhooks_json(webhooks.as_ref()),
             "flows": flows,
@@ -68,6 +73,9 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
     } else {
         if !running {
             outln!("no daemon runs over {}", config.state_path.display());
+        }
+        for alert in &alerts {
+            show_alert(&config, alert);
         }
         for (flow, report, queue) in &flows {
             show(&config, flow, report, queue);
@@ -91,8 +99,8 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             outln!("{}: {calls}{rate}", condition.name);
         }
     }
-    let history = upkeep_errors.is_empty();
-    let unwell = !history
+    let unwell = !upkeep_errors.is_empty()
+        || !alerts.is_empty()
         || flows
             .iter()
             .any(|(_, report, queue)| report.last_error.is_some() || *queue != Queue::default());
@@ -220,6 +228,17 @@ async fn conditions(config: &Config, store: Option<&Store>) -> anyhow::Result<Ve
         });
     }
     Ok(conditions)
+}
+
+fn alert_json(alert: &Alert) -> Json {
+    json!({"name": alert.name, "since": utc(alert.since), "told": alert.told})
+}
+
+fn show_alert(config: &Config, alert: &Alert) {
+    outln!("ALERT {} since {}", alert.name, local(alert.since, &config.timezone));
+    for line in alert.told.lines() {
+        outln!("  {}", output::line(line, 400));
+    }
 }
 
 fn flow_json(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) -> Json {

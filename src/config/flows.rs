@@ -82,6 +82,20 @@ const TOPICS: [(&str, &[&str]); 5] = [
     ("store", &[]),
 ];
 
+/// Of these, the ones that only a part of the platform's papers lists.
+const UNSURE: [&str; 2] = ["order.cancelled", "order.deleted"];
+
+/// Whether every store can be asked to tell of this topic. Nothing is lost without the others: a cancelled order has
+/// changed its status, and deletions are found by sweeps.
+pub fn is_sure(topic: &str) -> bool {
+    !UNSURE.contains(&topic)
+}
+
+/// The topics that flows can listen to.
+pub fn topics() -> impl Iterator<Item = &'static str> {
+    TOPICS.iter().flat_map(|(_, topics)| topics.iter().copied())
+}
+
 pub(super) fn read(
     file: &mut Reader<'_>,
     mode: Mode,
@@ -257,7 +271,7 @@ fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>, has_schedule: bool) ->
         .iter()
         .find(|(name, _)| *name == resource)
         .map(|(_, topics)| *topics);
-    let all: Vec<&str> = TOPICS.iter().flat_map(|(_, topics)| topics.iter().copied()).collect();
+    let all: Vec<&str> = topics().collect();
     let is_silent = of_resource.is_some_and(<[&str]>::is_empty);
     let known = of_resource.filter(|_| !is_silent).unwrap_or(&all);
     let given = reader

@@ -9,6 +9,7 @@ use std::time::Duration;
 use contract::settings::Reader;
 use secrecy::SecretString;
 use serde_json::json;
+use url::{Host, Url};
 
 use super::text_schema;
 
@@ -25,6 +26,10 @@ pub struct Webhooks {
     pub tolerance: Duration,
     /// Events of one record within this time lead to one reading.
     pub coalesce: Duration,
+    /// The address that the store calls, where it is told.
+    pub public_url: Option<Url>,
+    /// How often the daemon looks whether the subscriptions are there and active. Zero: never.
+    pub check_every: Duration,
     pub max_body: u64,
     /// Whose `X-Forwarded-For` is believed, and who may open as many connections as there may be.
     pub trusted_proxies: Vec<Network>,
@@ -119,6 +124,7 @@ pub(super) fn webhooks(file: &mut Reader<'_>) -> Option<Webhooks> {
                 "addresses or networks whose X-Forwarded-For is believed",
             )
             .list_of_parsed(text_schema(), Network::from_str);
+        let (public_url, check_every) = care(section);
         let max_body = section
             .field("max_body", "the largest body that is taken")
             .default("1MiB")
@@ -140,11 +146,31 @@ pub(super) fn webhooks(file: &mut Reader<'_>) -> Option<Webhooks> {
             secrets: secrets?,
             tolerance: tolerance?,
             coalesce: coalesce?,
+            public_url,
+            check_every: check_every?,
             max_body: max_body?,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
             tls,
         })
     })
+}
+
+/// What the daemon needs to look after its subscriptions.
+fn care(section: &mut Reader<'_>) -> (Option<Url>, Option<Duration>) {
+    let public_url = section
+        .field(
+            "public_url",
+            "the address that the store calls, as it is seen from outside; https, or http on a loopback address",
+        )
+        .parsed(json!({"type": "string", "format": "uri"}), callable);
+    let check_every = section
+        .field(
+            "check_every",
+            "so often the daemon looks whether its subscriptions are there and active; 0s: never",
+        )
+        .default("10m")
+        .duration();
+    (public_url, check_every)
 }
 
 pub(super) fn admin(file: &mut Reader<'_>) -> Option<Admin> {
@@ -163,6 +189,26 @@ pub(super) fn admin(file: &mut Reader<'_>) -> Option<Admin> {
             }
             Some(Admin { listen: listen?, token })
         })
+}
+
+/// An address that a store may be asked to call.
+pub fn callable(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("expected a URL ({error})"))?;
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err("expected a URL without a login and without `#`".to_owned());
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err("expected a URL with a host".to_owned()),
+    };
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if loopback => Ok(url),
+        "http" => Err("expected https: plain http is for loopback addresses only".to_owned()),
+        _ => Err("expected an https URL".to_owned()),
+    }
 }
 
 /// Whether the list is there and empty, rather than full of secrets that were refused.

@@ -22,8 +22,8 @@ use contract::settings::{Problem, Problems, Reader, Settings};
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
-pub use flows::{Feed, Flow, Initial, Schedule};
-pub use listeners::{Admin, Network, Webhooks};
+pub use flows::{Feed, Flow, Initial, Schedule, is_sure, topics};
+pub use listeners::{Admin, Network, Webhooks, callable};
 pub use report::{Broken, Report};
 
 /// How a name of the environment is looked up: a parameter, so that tests need not touch the process.

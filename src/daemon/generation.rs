@@ -1,6 +1,6 @@
 //! One generation: a config, its connectors and their tasks, from one reload to the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Start;
+use super::caretaker::Caretaker;
 use super::historian::Historian;
 use super::patience::Delays;
 use super::worker::Worker;
@@ -56,8 +57,10 @@ impl Generation {
             notable: Arc::default(),
         };
         let feeds: BTreeSet<String> = parts.config.flows.iter().map(|flow| flow.from.to_string()).collect();
+        let mut historians = BTreeMap::new();
         for feed in feeds {
             let walks = Arc::new(Notify::new());
+            historians.insert(feed.clone(), walks.clone());
             let worker = Arc::new(Worker::new(
                 parts.clone(),
                 &feed,
@@ -70,6 +73,10 @@ impl Generation {
             let name = format!("the historian of {feed}");
             generation.keep_going(&name, &feed, move || historian.clone().work());
         }
+        let caretaker = Arc::new(Caretaker::new(parts, historians, generation.stop.clone()));
+        generation.keep_going("the caretaker of the subscriptions", "", move || {
+            caretaker.clone().work()
+        });
         generation
     }
 

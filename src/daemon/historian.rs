@@ -16,6 +16,9 @@ use crate::work::{Parts, grouped};
 
 /// What last went wrong with walks, deep passes and sweeps of a feed; empty: nothing.
 pub const HISTORY_ERROR: &str = "history_error";
+/// What a feed is to look at once more, from this stamp of our clock on: events about it may have been lost since.
+/// Empty: nothing.
+pub(super) const LOOK_BACK_TO: &str = "look_back_to";
 /// The longest sleep, so that a clock that was set is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// When the daemon began to look after the feed.
@@ -122,6 +125,7 @@ impl Historian {
 
     /// Everything that is due.
     async fn round(&self, engine: &mut Engine, rounds: &mut Rounds) -> anyhow::Result<()> {
+        self.look_back(engine).await?;
         self.walk(engine).await?;
         if let Some(deep) = &mut rounds.deep
             && self.is_due(deep)
@@ -162,6 +166,27 @@ impl Historian {
         }
         engine.ledger.clear();
         Ok(())
+    }
+
+    /// What is new at once, and then all that may have been missed. The wish stays until that is done.
+    async fn look_back(&self, engine: &mut Engine) -> anyhow::Result<()> {
+        let Some(wish) = self.parts.store.memory(&self.feed, LOOK_BACK_TO).await? else {
+            return Ok(());
+        };
+        if let Ok(to) = wish.parse::<Stamp>() {
+            let reach = self.parts.clock.now().saturating_sub(to);
+            let reach = Duration::from_millis(u64::try_from(reach).unwrap_or(0));
+            engine.prepare().await?;
+            engine.pass(&self.feed).await?;
+            engine.deep_pass(&self.feed, reach).await?;
+            tracing::info!(
+                "{}: looked {} min back, because events about it may have been lost",
+                self.feed,
+                reach.as_secs() / 60
+            );
+            self.lane.bell.notify_one();
+        }
+        self.parts.store.forget(&self.feed, LOOK_BACK_TO, &wish).await
     }
 
     async fn sweep(&self, engine: &mut Engine) -> anyhow::Result<()> {

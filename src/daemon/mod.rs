@@ -2,6 +2,7 @@
 //! socket for jobs, and signals. Config and connectors live for a generation; a reload starts the next one over
 //! the same state file. It must never acknowledge, move or send what the state file does not hold.
 
+mod caretaker;
 mod client;
 mod control;
 mod frames;

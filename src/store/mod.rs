@@ -1,6 +1,7 @@
 //! The state file. The only place with SQL; each public method is one whole transaction and returns
 //! plain values, so none can span a network call.
 
+mod alerts;
 mod batches;
 mod care;
 mod cursors;
@@ -24,6 +25,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use alerts::Alert;
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
 pub use events::{Arrival, EventReport, Took, Wish};
@@ -233,6 +235,18 @@ impl Store {
             .map_err(|error| self.explain(error.into()))
     }
 
+    /// Forgets what is remembered, if it is still this.
+    pub async fn forget(&self, owner: &str, name: &str, value: &str) -> anyhow::Result<()> {
+        sqlx::query("DELETE FROM memory WHERE owner = ? AND name = ? AND value = ?")
+            .bind(owner)
+            .bind(name)
+            .bind(value)
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+        Ok(())
+    }
+
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let doing = format!("using the state file {}", self.path.display());
         explain(&self.path, self.care.as_ref(), error, &doing)
@@ -281,12 +295,18 @@ async fn connect(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection>
         .await
 }
 
-/// Whether the file has what the last migration gave it.
+/// Whether the file has all that this program's migrations give it.
 async fn is_current(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    let columns: i64 = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('flows') WHERE name = 'run_at'")
-        .fetch_one(connection)
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
         .await?;
-    Ok(columns > 0)
+    if tables == 0 {
+        return Ok(false);
+    }
+    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+        .fetch_all(connection)
+        .await?;
+    Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::intake::{Current, Intake};
 use super::refusals::Refusals;
 use super::tally::{Tally, Told};
+use super::watch::Watch;
 use super::{Desk, proxies};
 use crate::store::{Arrival, Took, Wish};
 
@@ -33,6 +34,7 @@ pub(super) struct Office {
     pub(super) intake: Intake,
     pub(super) tally: Arc<Tally>,
     pub(super) refusals: Refusals,
+    pub(super) watch: Watch,
 }
 
 impl Office {
@@ -64,7 +66,7 @@ impl Office {
                 let forwarded = head.headers.get_all("x-forwarded-for").iter();
                 let forwarded = forwarded.filter_map(|header| header.to_str().ok());
                 let from = proxies::client(peer, &desk.settings.trusted_proxies, forwarded);
-                self.refused(&desk, &refused, from)
+                self.refused(&desk, &refused, from).await
             }
         }
     }
@@ -128,7 +130,7 @@ impl Office {
         answer
     }
 
-    fn refused(&self, desk: &Desk, refused: &Refused, from: IpAddr) -> Answer {
+    async fn refused(&self, desk: &Desk, refused: &Refused, from: IpAddr) -> Answer {
         let now = desk.clock.monotonic();
         match refused {
             Refused::Missing(header) => {
@@ -139,6 +141,7 @@ impl Office {
             }
             Refused::Signature => {
                 self.tally.count(Told::Unsigned);
+                self.watch.unsigned(desk).await;
                 let detail = "; if it came from your store, webhooks.secrets lacks the secret of its subscription";
                 self.refusals
                     .tell("none of the secrets has signed it", detail, from, now);
@@ -173,6 +176,7 @@ impl Office {
             Wish::Nothing | Wish::Foreign => (Told::Ignored, "ignored"),
             _ => (Told::Accepted, "accepted"),
         };
+        let is_foreign = arrival.wish == Wish::Foreign;
         let (told, word) = match self.intake.take(arrival).await {
             None => return self.deferred(),
             Some(Took::New) => done,
@@ -180,6 +184,9 @@ impl Office {
             Some(Took::Conflicting) => (Told::Conflicting, "duplicate"),
         };
         self.tally.count(told);
+        if told != Told::Duplicate {
+            self.watch.signed(desk, is_stale, is_foreign).await;
+        }
         if is_stale && told != Told::Duplicate {
             self.tally.count(Told::Stale);
         }

@@ -25,6 +25,7 @@ use super::framing::{Framed, TIMES};
 use super::intake::{self, Intake};
 use super::refusals::Refusals;
 use super::tally::Tally;
+use super::watch::Watch;
 
 /// How long to leave the socket alone after it could not accept, as when files have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(250);
@@ -63,6 +64,7 @@ impl Receiver {
             intake,
             tally: tally.clone(),
             refusals: Refusals::default(),
+            watch: Watch::default(),
         };
         Receiver {
             desk,
@@ -162,6 +164,26 @@ fn acceptor(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
         .and_then(|builder| builder.with_single_cert(chain, secret))
         .context("webhooks.tls: the key does not fit the certificate")?;
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// A connection to the daemon's own receiver, whose certificate is the one that it was given.
+pub async fn connect_tls(
+    stream: TcpStream,
+    host: &str,
+    cert: &Path,
+) -> anyhow::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(cert).map_err(|error| anyhow::anyhow!("{error}"))? {
+        roots.add(certificate.map_err(|error| anyhow::anyhow!("{error}"))?)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from(host.to_owned())?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    Ok(connector.connect(name, stream).await?)
 }
 
 async fn accept(

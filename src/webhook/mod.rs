@@ -10,6 +10,7 @@ mod listen;
 mod proxies;
 mod refusals;
 mod tally;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -17,7 +18,7 @@ use std::sync::{Arc, Weak};
 use contract::{Clock, Webhook};
 use tokio::sync::mpsc;
 
-pub use listen::Receiver;
+pub use listen::{Receiver, connect_tls};
 pub use tally::{Tally, Told};
 
 use crate::config::{self, Config};

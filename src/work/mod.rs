@@ -3,6 +3,7 @@
 
 mod job;
 mod parts;
+pub mod subscriptions;
 mod summary;
 
 pub use job::{Job, Told, discard, perform, told};

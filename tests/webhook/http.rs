@@ -391,3 +391,76 @@ fn wh_19_what_cannot_be_kept_is_put_off_and_taken_when_it_comes_again() {
     hooked.wait_until(&mut daemon, &shop);
     stop(daemon, &hooked, &shop);
 }
+
+#[test]
+fn a_test_event_goes_the_whole_way_in_the_open_and_over_tls() {
+    let shop = Shop::of(20);
+    let id = shop.some_ids(1)[0];
+    let plain = Hooked::new(&shop);
+    let daemon = plain.daemon();
+    let told = plain
+        .desk
+        .run(&["webhooks", "send", "order.updated", "--id", &id.to_string()])
+        .ends(0);
+    assert!(told.out.contains("200 {\"status\":\"accepted\"}"), "{}", told.out);
+    plain
+        .desk
+        .run(&["webhooks", "send", "order.moved", "--id", "1"])
+        .ends(0);
+    plain
+        .desk
+        .run(&["webhooks", "send", "moon.landed", "--id", "1"])
+        .ends(2)
+        .says(&["order.updated"]);
+    assert_eq!(events(&plain, "read"), 1);
+    stop(daemon, &plain, &shop);
+    let told = plain
+        .desk
+        .run(&["webhooks", "send", "order.updated", "--id", "1"])
+        .ends(1);
+    assert!(
+        told.err.contains("does the daemon run with this config?"),
+        "{}",
+        told.err
+    );
+
+    let keys = "  public_url: https://hooks.example/webhooks/selorax\n  tls: {cert: ./cert.pem, key: ./key.pem}\n";
+    let secured = Hooked::with(&shop, keys, |_| {});
+    let made = rcgen::generate_simple_self_signed(["hooks.example".to_owned()]).unwrap();
+    secured.desk.write("cert.pem", &made.cert.pem());
+    secured.desk.write("key.pem", &made.signing_key.serialize_pem());
+    let daemon = secured.daemon();
+    let told = secured
+        .desk
+        .run(&["webhooks", "send", "order.updated", "--id", &id.to_string()])
+        .ends(0);
+    assert!(told.out.contains("200 {\"status\":\"accepted\"}"), "{}", told.out);
+    // Whoever does not speak TLS there gets nothing.
+    let event = Event::order(&shop, "plain", "order.updated", id);
+    assert!(secured.door().try_send(&event).is_none());
+    stop(daemon, &secured, &shop);
+    // A certificate that cannot be read is told at the start.
+    secured.desk.write("cert.pem", "nothing");
+    secured.desk.run(&["run"]).ends(1).says(&["webhooks.tls"]);
+}
+
+#[test]
+fn wh_03_16_what_calls_say_about_clock_and_subscriptions_is_an_alert() {
+    let shop = Shop::of(10);
+    let hooked = Hooked::new(&shop);
+    let daemon = hooked.daemon();
+    let id = shop.some_ids(1)[0];
+    for n in 0..3 {
+        let stale = Event::order(&shop, &format!("s-{n}"), "order.updated", id).signed_at(&shop, -400);
+        hooked.send(&stale).is(200, "accepted");
+    }
+    let foreign = body("f", "order.updated", r#"{"order_id":1}"#).replace("\"store_id\":22", "\"store_id\":23");
+    hooked.send(&Event::of_body(&shop, &foreign)).is(200, "ignored");
+    let alerts = status(&hooked)["alerts"].to_string();
+    assert!(
+        alerts.contains("webhooks.clock") && alerts.contains("webhooks.other_store"),
+        "{alerts}"
+    );
+    hooked.desk.run(&["status", "--check"]).ends(3);
+    stop(daemon, &hooked, &shop);
+}
