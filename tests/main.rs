@@ -10,3 +10,4 @@ mod regress;
 mod story;
 mod support;
 mod system;
+mod webhook;

@@ -86,7 +86,7 @@ impl Receiver {
             self.shut();
             return Ok(());
         };
-        let settings = &desk.settings;
+        let settings = desk.settings.clone();
         let tls = settings
             .tls
             .as_ref()
@@ -98,32 +98,26 @@ impl Receiver {
             *socket.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.clone();
             renewed = true;
         }
-        if !renewed {
-            let listener = TcpListener::bind(settings.listen).await;
-            let listener = listener.with_context(|| {
-                let listen = settings.listen;
-                format!("listening for webhooks on {listen}; set webhooks.listen to a free address of this machine")
-            })?;
-            let tls = Arc::new(Plain::new(tls));
-            let stop = CancellationToken::new();
-            let accept = accept(
-                listener,
-                tls.clone(),
-                self.office.clone(),
-                self.doors.clone(),
-                stop.clone(),
-            );
-            tokio::spawn(accept);
-            self.shut();
-            let path = &settings.path;
-            tracing::info!("webhooks are received on {}{path}", settings.listen);
-            *self.locked() = Some(Socket {
-                address: settings.listen,
-                tls,
-                stop,
-            });
+        if renewed {
+            self.desk.send_replace(Some(Arc::new(desk)));
+            return Ok(());
         }
+        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+            let listen = settings.listen;
+            format!("listening for webhooks on {listen}; set webhooks.listen to a free address of this machine")
+        })?;
+        self.shut();
         self.desk.send_replace(Some(Arc::new(desk)));
+        let tls = Arc::new(Plain::new(tls));
+        let stop = CancellationToken::new();
+        let (office, doors) = (self.office.clone(), self.doors.clone());
+        tokio::spawn(accept(listener, tls.clone(), office, doors, stop.clone()));
+        tracing::info!("webhooks are received on {}{}", settings.listen, settings.path);
+        *self.locked() = Some(Socket {
+            address: settings.listen,
+            tls,
+            stop,
+        });
         Ok(())
     }
 
