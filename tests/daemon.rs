@@ -4,6 +4,7 @@ mod beside;
 mod care;
 mod day;
 mod inside;
+mod notable;
 mod panics;
 mod reload;
 mod rig;

@@ -9,7 +9,7 @@ use super::output::{local, span, utc};
 use super::{DONE, UNFINISHED, output};
 use crate::config::{Config, Flow, Mode};
 use crate::daemon;
-use crate::store::{Alert, EventReport, FlowReport, Queue, Store};
+use crate::store::{Alert, EventReport, FlowReport, HISTORY_ERROR, Queue, Store};
 use crate::work::{grouped, load};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
@@ -174,7 +174,7 @@ async fn upkeep(config: &Config, store: Option<&Store>) -> anyhow::Result<Json> 
             let stamp = store.memory(&feed, name).await?.and_then(|text| text.parse().ok());
             at.insert(shown.to_owned(), stamp.map(utc).into());
         }
-        let error = store.memory(&feed, daemon::HISTORY_ERROR).await?;
+        let error = store.memory(&feed, HISTORY_ERROR).await?;
         at.insert("error".to_owned(), error.filter(|error| !error.is_empty()).into());
         told.insert(feed, Json::Object(at));
     }

@@ -123,6 +123,14 @@ impl Caretaker {
         };
         let mut delays = Delays::new(TROUBLE_DELAY.min(charge.every), charge.every);
         while !self.stop.is_cancelled() {
+            if self.parts.store.uninstalled_at().await?.is_some() {
+                // A store that removed the app is asked nothing but whether it is back.
+                tokio::select! {
+                    () = self.parts.clock.sleep(charge.every) => {}
+                    () = self.stop.cancelled() => {}
+                }
+                continue;
+            }
             let listed = tokio::select! {
                 listed = charge.list.list() => listed,
                 () = self.stop.cancelled() => return Ok(()),

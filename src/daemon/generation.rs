@@ -13,6 +13,7 @@ use super::Start;
 use super::caretaker::Caretaker;
 use super::historian::Historian;
 use super::patience::Delays;
+use super::steward::Steward;
 use super::worker::Worker;
 use crate::config::{Config, STORE};
 use crate::engine::Stopped;
@@ -73,6 +74,12 @@ impl Generation {
             let name = format!("the historian of {feed}");
             generation.keep_going(&name, &feed, move || historian.clone().work());
         }
+        let steward = Arc::new(Steward::new(
+            parts.clone(),
+            generation.notable.clone(),
+            generation.stop.clone(),
+        ));
+        generation.keep_going("the steward", "", move || steward.clone().work());
         let caretaker = Arc::new(Caretaker::new(parts, historians, generation.stop.clone()));
         generation.keep_going("the caretaker of the subscriptions", "", move || {
             caretaker.clone().work()

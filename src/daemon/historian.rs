@@ -12,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::patience::Delays;
 use super::worker::{delay_of, manner};
 use crate::engine::{Engine, Lane};
+use crate::store::HISTORY_ERROR;
 use crate::work::{Parts, grouped};
 
-/// What last went wrong with walks, deep passes and sweeps of a feed; empty: nothing.
-pub const HISTORY_ERROR: &str = "history_error";
 /// What a feed is to look at once more, from this stamp of our clock on: events about it may have been lost since.
 /// Empty: nothing.
 pub(super) const LOOK_BACK_TO: &str = "look_back_to";
@@ -80,9 +79,16 @@ impl Historian {
         let mut delays = Delays::new(TROUBLE_DELAY, TROUBLE_DELAY_MAX);
         while !self.stop.is_cancelled() {
             let mut wait = LOOK_EVERY;
-            let done = self.round(&mut engine, &mut rounds).await;
+            let done = match self.lane.is_paused() {
+                true => Ok(()),
+                false => self.round(&mut engine, &mut rounds).await,
+            };
             engine.leave();
+            let is_paused = self.lane.is_paused();
             match done {
+                // Nothing is known of how it goes, and what was begun goes on from there.
+                Ok(()) if is_paused => {}
+                Err(error) if is_paused && error.is::<contract::Error>() => engine.ledger.clear(),
                 Ok(()) => {
                     delays.reset();
                     self.parts.store.put_memory(&self.feed, HISTORY_ERROR, "").await?;
@@ -96,7 +102,7 @@ impl Historian {
                     self.parts.store.put_memory(&self.feed, HISTORY_ERROR, &told).await?;
                 }
             }
-            if !delays.has_failed() {
+            if !delays.has_failed() && !is_paused {
                 let now = self.parts.clock.monotonic();
                 for recurring in rounds.deep.iter().chain(&rounds.sweep) {
                     let left = recurring.due.saturating_sub(now);

@@ -11,6 +11,7 @@ mod historian;
 mod notify;
 mod patience;
 mod slots;
+mod steward;
 mod worker;
 
 use std::sync::Arc;
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 pub use client::{ask, is_up};
 use control::Control;
 use generation::{End, Generation};
-pub use historian::HISTORY_ERROR;
 use patience::Delays;
 
 use crate::config::Config;
@@ -201,7 +201,9 @@ async fn reopen(
 }
 
 async fn assemble(start: &Start, config: Arc<Config>, store: Arc<Store>, lanes: Arc<Lanes>) -> anyhow::Result<Parts> {
-    Parts::over(config, &[], store, start.clock.clone(), CALL_PATIENCE, lanes).await
+    let parts = Parts::over(config, &[], store, start.clock.clone(), CALL_PATIENCE, lanes).await?;
+    steward::look_first(&parts).await?;
+    Ok(parts)
 }
 
 /// The next generation after a reload: with the new config, or with the old one where the new one cannot be

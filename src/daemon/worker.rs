@@ -131,7 +131,7 @@ impl Worker {
                 self.parts.store.forget_waits(&self.feed).await?;
             }
             last_look = now;
-            if clock.monotonic() >= rests.source {
+            if clock.monotonic() >= rests.source && !self.lane.is_paused() {
                 self.pass_due(&mut engine, &mut slots, &mut rests).await?;
                 self.scan(&mut engine, &mut rests).await?;
             }
@@ -157,10 +157,7 @@ impl Worker {
         let passed = self.pass(engine).await;
         let troubled = match passed {
             Ok(()) => Ok(false),
-            Err(error) => {
-                rests.source = self.parts.clock.monotonic() + delay_of(&error, &mut rests.source_delays);
-                engine.trouble(&self.feed, error).await.map(|()| true)
-            }
+            Err(error) => self.source_trouble(engine, rests, error).await.map(|()| true),
         };
         engine.flows = all;
         if troubled? {
@@ -194,10 +191,19 @@ impl Worker {
             Ok(()) => self.parts.store.scan_made(&self.feed, &wish).await,
             Err(error) => {
                 self.lane.want_scan();
-                rests.source = self.parts.clock.monotonic() + delay_of(&error, &mut rests.source_delays);
-                engine.trouble(&self.feed, error).await
+                self.source_trouble(engine, rests, error).await
             }
         }
+    }
+
+    /// Leaves the source alone for a while. That it was paused in the middle is no trouble.
+    async fn source_trouble(&self, engine: &mut Engine, rests: &mut Rests, error: anyhow::Error) -> anyhow::Result<()> {
+        if self.lane.is_paused() && error.is::<contract::Error>() {
+            engine.leave();
+            return Ok(());
+        }
+        rests.source = self.parts.clock.monotonic() + delay_of(&error, &mut rests.source_delays);
+        engine.trouble(&self.feed, error).await
     }
 
     /// The flows whose time has come, with that time.
@@ -219,13 +225,10 @@ impl Worker {
     async fn tend(&self, engine: &mut Engine, rests: &mut Rests) -> anyhow::Result<bool> {
         let now = self.parts.clock.monotonic();
         let mut more = false;
-        if now >= rests.source {
+        if now >= rests.source && !self.lane.is_paused() {
             match engine.read_some(&self.feed, self.readings()).await {
                 Ok(any) => more = any,
-                Err(error) => {
-                    rests.source = now + delay_of(&error, &mut rests.source_delays);
-                    engine.trouble(&self.feed, error).await?;
-                }
+                Err(error) => self.source_trouble(engine, rests, error).await?,
             }
             engine.leave();
         }
@@ -261,9 +264,14 @@ impl Worker {
     /// Until the next time that something is due, or somebody rings.
     async fn wait(&self, engine: &Engine, slots: &[Slot], rests: &Rests) -> anyhow::Result<()> {
         let clock = &self.parts.clock;
-        let reading = self.parts.store.next_due(&self.feed, self.readings()).await?;
+        let is_paused = self.lane.is_paused();
+        let mut reading = None;
+        if !is_paused {
+            reading = self.parts.store.next_due(&self.feed, self.readings()).await?;
+        }
         let lane = self.lane.clone();
         let delivery = engine.next_delivery(|flow| !lane.is_at(flow)).await?;
+        let slots = if is_paused { &[] } else { slots };
         let wait = self.time_left(slots, rests, reading, delivery);
         tokio::select! {
             () = clock.sleep(wait) => {}

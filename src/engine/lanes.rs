@@ -19,6 +19,8 @@ pub struct Lane {
     walk: Arc<Turn<()>>,
     /// The flows that jobs are at work on.
     jobs: Mutex<Vec<String>>,
+    /// Nothing is asked of this feed until it goes on.
+    paused: AtomicBool,
     /// Rung when something is to be done at this feed before its time.
     pub bell: Notify,
     /// An event asked for a scan; that it did is in the state file.
@@ -67,6 +69,22 @@ impl Lane {
     /// Whether some job is at work on the flow.
     pub fn is_at(&self, flow: &str) -> bool {
         self.flows().iter().any(|known| known == flow)
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// From the next step on.
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::Release);
+    }
+
+    /// Rings, if it was paused.
+    pub fn go_on(&self) {
+        if self.paused.swap(false, Ordering::AcqRel) {
+            self.bell.notify_one();
+        }
     }
 
     fn flows(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

@@ -229,14 +229,18 @@ impl Engine {
         }
     }
 
-    /// Waits for the turn at a feed, and keeps it until `leave`.
-    pub(crate) async fn enter(&mut self, feed: &str) -> Result<(), Stopped> {
+    /// Waits for the turn at a feed, and keeps it until `leave`. Every request to a source is made in such a turn,
+    /// so one that is paused is asked nothing.
+    pub(crate) async fn enter(&mut self, feed: &str) -> anyhow::Result<()> {
         if self.turn.as_ref().is_none_or(|(own, _)| own != feed) {
             self.turn = None;
             let turn = self.lanes.of(feed).turn().await;
             self.turn = Some((feed.to_owned(), turn));
         }
-        self.check_stop()
+        if self.lanes.of(feed).is_paused() {
+            return Err(put_out(feed).into());
+        }
+        Ok(self.check_stop()?)
     }
 
     pub fn leave(&mut self) {
@@ -244,7 +248,7 @@ impl Engine {
     }
 
     /// Lets whoever waits for the feed have a turn first.
-    pub(crate) async fn give_way(&mut self, feed: &str) -> Result<(), Stopped> {
+    pub(crate) async fn give_way(&mut self, feed: &str) -> anyhow::Result<()> {
         self.leave();
         self.enter(feed).await
     }
@@ -394,6 +398,16 @@ impl Engine {
         }
         Ok(next)
     }
+}
+
+/// What is told of a feed whose store has removed the app.
+fn put_out(feed: &str) -> contract::Error {
+    let told = contract::Error::new(
+        Fault::Denied,
+        format!("reading {feed}"),
+        "the app was removed from the store",
+    );
+    told.hint("reinstall the app; the store is asked every five minutes whether it answers again")
 }
 
 /// Faults that pass by themselves.

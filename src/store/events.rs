@@ -83,6 +83,8 @@ pub struct EventReport {
 
 /// The feed's own memory of a wish to be scanned.
 const SCAN: &str = "scan_wanted";
+/// When an event last said that the app is in the store. Believed once the store answers.
+const INSTALLED: &str = "installed_at";
 /// Since when the app is out of the store; empty: it is not.
 const UNINSTALLED: &str = "uninstalled_at";
 
@@ -139,6 +141,12 @@ impl Store {
     /// Since when the app is out of the store, as far as events say.
     pub async fn uninstalled_at(&self) -> anyhow::Result<Option<Stamp>> {
         let at = self.memory("store", UNINSTALLED).await?;
+        Ok(at.and_then(|at| at.parse().ok()))
+    }
+
+    /// When an event last said that the app may call the store.
+    pub async fn installed_hint(&self) -> anyhow::Result<Option<Stamp>> {
+        let at = self.memory("store", INSTALLED).await?;
         Ok(at.and_then(|at| at.parse().ok()))
     }
 
@@ -294,7 +302,7 @@ async fn put_wish(connection: &mut SqliteConnection, arrival: &Arrival, at: Stam
             }
             Ok(())
         }
-        Wish::Installed => super::put_memory(connection, "store", UNINSTALLED, "").await,
+        Wish::Installed => super::put_memory(connection, "store", INSTALLED, &at.to_string()).await,
         Wish::Uninstalled => super::put_memory(connection, "store", UNINSTALLED, &at.to_string()).await,
         Wish::Privacy(asked) => put_privacy(connection, arrival, asked, at).await,
     }
@@ -319,7 +327,11 @@ async fn put_privacy(
         .bind(kind)
         .bind(names.to_string())
         .bind(at)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    if asked.kind == PrivacyKind::RedactAll {
+        // The store is gone, or about to be: what is not removed yet must not be read anew meanwhile.
+        super::put_memory(connection, "store", UNINSTALLED, &at.to_string()).await?;
+    }
     Ok(())
 }

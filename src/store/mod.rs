@@ -10,6 +10,7 @@ mod failures;
 mod inbox;
 mod keep;
 mod outbox;
+mod privacy;
 mod report;
 mod sweeps;
 mod trouble;
@@ -33,6 +34,7 @@ pub use failures::{Failure, Place};
 pub use inbox::{Due, Waiting};
 pub use keep::{Keep, Link, LinkRow, Note, Parked, Read, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
+pub use privacy::{HISTORY_ERROR, Held, Places, Request, Round};
 pub use report::{FlowReport, Queue};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
@@ -40,6 +42,8 @@ use trouble::explain;
 
 /// The first SQLite without the race that can corrupt a WAL file with two writing connections.
 const SQLITE_LEAST: (u32, u32, u32) = (3, 51, 3);
+/// How long to wait for another program's lock.
+const BUSY_MS: u32 = 5_000;
 /// Marks the file as ours: "SLXS".
 const APPLICATION_ID: i64 = 0x534c_5853;
 
@@ -286,7 +290,7 @@ async fn connect(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection>
             .pragma("secure_delete", "ON")
     };
     options
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(Duration::from_millis(u64::from(BUSY_MS)))
         .foreign_keys(true)
         .pragma("trusted_schema", "OFF")
         .statement_cache_capacity(64)
