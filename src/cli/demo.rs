@@ -1,6 +1,7 @@
 //! `demo`: the guided first run. A pretend store is started inside this process, its history is brought
 //! over, a few orders change, one pass takes the changes. Writes under ./demo only.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Demo {
         ));
         outln!("   Its config is demo/sync.yaml: a store, a folder, one flow between them.");
         let config = Path::new("demo/sync.yaml");
-        std::fs::write(config, yaml(&sandbox.url(), &options)).context("writing demo/sync.yaml")?;
+        std::fs::write(config, yaml(&sandbox.url(), &options, "1m")).context("writing demo/sync.yaml")?;
         own_only(config)?;
 
         heading("2. selorax-sync --backfill: all history into CSV files, each order once");
@@ -60,6 +61,20 @@ impl Demo {
         heading("6. selorax-sync: the daemon, for two of the shop's hours in twelve seconds");
         outln!("   It looks every ten minutes and gives a file one minute to fill.");
         code = code.max(live::show(config, sandbox.world()).await?);
+
+        heading("8. Webhooks: the store calls, and nothing waits for the schedule");
+        let address = free_address()?;
+        let path = "/webhooks/selorax";
+        let subscriptions = sandbox.world().subscribe_all(&format!("http://{address}{path}"));
+        let subscriptions = subscriptions.map_err(anyhow::Error::msg)?;
+        let secret = subscriptions.first().map(|one| one.secret.as_str()).unwrap_or_default();
+        std::fs::write(
+            config,
+            yaml(&sandbox.url(), &options, "1s") + &hooked(&address, path, secret),
+        )
+        .context("writing demo/sync.yaml")?;
+        outln!("   demo/sync.yaml has a section `webhooks` now; the store calls http://{address}{path}");
+        code = code.max(live::ring(config, sandbox.world()).await?);
         sandbox.stop().await;
         tell_files()?;
         outln!("{NEXT}");
@@ -99,7 +114,7 @@ fn own_only(path: &Path) -> anyhow::Result<()> {
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
 }
 
-fn yaml(url: &str, options: &Options) -> String {
+fn yaml(url: &str, options: &Options, max_wait: &str) -> String {
     format!(
         "version: 1
 state: {{path: ./state.db}}
@@ -116,7 +131,7 @@ connectors:
     location: ./out
     resources:
       orders:
-        write: {{file: \"orders-{{timestamp}}-{{batch}}.csv\", max_records: 1000}}
+        write: {{file: \"orders-{{timestamp}}-{{batch}}.csv\", max_records: 1000, max_wait: {max_wait}}}
 flows:
   orders-to-csv:
     from: store.orders
@@ -133,6 +148,22 @@ flows:
       updated_at: .updated_at
 ",
         options.store_id, options.client_id, options.client_secret
+    )
+}
+
+/// An address of this machine where nobody listens just now.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("looking for a free address")?;
+    Ok(listener.local_addr()?)
+}
+
+fn hooked(address: &SocketAddr, path: &str, secret: &str) -> String {
+    format!(
+        "webhooks:
+  listen: {address}
+  path: {path}
+  secrets: [{secret}]
+"
     )
 }
 

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use async_trait::async_trait;
 use contract::{Clock, RealClock, Stamp};
 use sandbox::World;
 use tokio_util::sync::CancellationToken;
 
 use super::output::local;
-use super::run;
+use super::{DONE, run};
 use crate::config::Mode;
 use crate::daemon::{self, Start};
 use crate::store::Store;
@@ -67,6 +68,71 @@ pub(super) async fn show(path: &Path, world: &World) -> anyhow::Result<u8> {
     let (ended, code) = tokio::join!(daemon, shop);
     ended?;
     code
+}
+
+/// How long the whole way of one event may take before the demo says that something is wrong.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+
+/// The daemon on the clock of the wall, and a store that calls it: from a signed event to the row in the file.
+pub(super) async fn ring(path: &Path, world: &World) -> anyhow::Result<u8> {
+    let clock: Arc<dyn Clock> = Arc::new(RealClock::default());
+    world.set_clock_speed(1);
+    world.set_clock(clock.now());
+    let stop = CancellationToken::new();
+    let config = path.to_owned();
+    let daemon = daemon::run(Start {
+        load: Box::new(move || load(&config, Mode::Full)),
+        clock: clock.clone(),
+        stop: stop.clone(),
+        reload: Arc::default(),
+    });
+    let shop = async {
+        let done = call(path, world, clock.as_ref()).await;
+        stop.cancel();
+        done
+    };
+    let (ended, done) = tokio::join!(daemon, shop);
+    ended?;
+    done.map(|()| DONE)
+}
+
+async fn call(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<()> {
+    let outline = load(path, Mode::Offline)?;
+    let mut looked = 0;
+    while !daemon::is_up(&outline.state_path).await {
+        looked += 1;
+        anyhow::ensure!(looked < 200, "the daemon does not come up");
+        tokio::time::sleep(TICK).await;
+    }
+    let store = Store::look(&outline.state_path)
+        .await?
+        .context("there is no state file")?;
+    // Its first pass, and what else it begins with.
+    tokio::time::sleep(TICK * 20).await;
+    for nth in 0..3 {
+        let mut seen = store.last_delivery().await?;
+        let ids = world.insert_orders(1);
+        let began = clock.monotonic();
+        let new: Vec<String> = ids.iter().map(i64::to_string).collect();
+        outln!("   order {} is new; the store signs an event and calls", new.join(", "));
+        let mut arrived = false;
+        while !arrived {
+            anyhow::ensure!(
+                clock.monotonic() - began < ARRIVES_WITHIN,
+                "event {nth} leads to no row"
+            );
+            tokio::time::sleep(TICK / 5).await;
+            for delivered in store.delivered_since(None, seen).await? {
+                seen = delivered.number;
+                arrived |= delivered.keys.iter().any(|key| new.contains(&key.0));
+                if arrived {
+                    let took = (clock.monotonic() - began).as_secs_f32();
+                    outln!("   its row is in {} after {took:.1} s", delivered.name);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn sell(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u8> {

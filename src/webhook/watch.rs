@@ -52,8 +52,9 @@ impl Seen {
 
     /// A call with a good signature came.
     fn signed(&mut self, is_stale: bool, is_foreign: bool, now: Duration) -> Vec<Act> {
+        let mut acts = Vec::new();
         if !std::mem::replace(&mut self.is_begun, true) {
-            self.raised.extend([CLOCK, SECRET]);
+            acts.extend([Act::Calm(SECRET), Act::Calm(CLOCK)]);
         }
         self.unsigned_since = None;
         while self.stale.front().is_some_and(|at| now.saturating_sub(*at) > WINDOW) {
@@ -69,7 +70,8 @@ impl Seen {
             _ => None,
         };
         let foreign = if is_foreign { self.raise(FOREIGN) } else { None };
-        [self.calm(SECRET), clock, foreign].into_iter().flatten().collect()
+        acts.extend([self.calm(SECRET), clock, foreign].into_iter().flatten());
+        acts
     }
 
     fn unsigned(&mut self, now: Duration) -> Option<Act> {
