@@ -10,7 +10,7 @@ use serde_json::json;
 use super::api::Api;
 use super::jq::{Jq, Template, text_of};
 use super::push::{Action, Target};
-use super::request::{Body, Encoding, Prepared};
+use super::request::Prepared;
 use super::rules::Rules;
 use crate::http::Answer;
 
@@ -55,6 +55,10 @@ impl Batch {
             _ => None,
         };
         let same = again.and_then(|node| Jq::at(reader, node, "key"));
+        if let Some(field) = path.as_ref().and_then(|path| path.fields().next()) {
+            reader.problem_at("path", format!("a batch has no one record to fill {{{field}}} from"), None);
+            return None;
+        }
         let body = match (given, body) {
             (true, body) => body?,
             (false, _) => Template::identity()?,
@@ -69,6 +73,10 @@ impl Batch {
             key: key.zip(record_key.or(same)),
             path,
         })
+    }
+
+    pub(super) fn tells_ids(&self) -> bool {
+        self.id.is_some()
     }
 
     pub(super) fn prepare(&self, api: &Api, create: &Action, pushes: &[Push]) -> Result<Prepared, Malformed> {
@@ -201,9 +209,4 @@ fn key_of(pushes: &[Push]) -> String {
             format!("selorax-batch:{}", Hash::of(keys.join("\n").as_bytes()).hex())
         }
     }
-}
-
-/// What a batch cannot have: its own form.
-pub(super) fn is_json(create: &Action) -> bool {
-    create.shape.encoding == Encoding::Json || matches!(create.shape.body, Body::None)
 }

@@ -148,6 +148,24 @@ impl Template {
         }
     }
 
+    /// The input itself.
+    pub(super) fn identity() -> Option<Template> {
+        let filter = Filter::compile(".", &Env::default()).ok()?;
+        let path = ".".to_owned();
+        let secret = false;
+        Some(Template::Filter(Jq { path, filter, secret }))
+    }
+
+    /// Whether some filter of it has this in its text.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        match self {
+            Template::Filter(jq) => jq.filter.source().contains(text),
+            Template::Literal(_) => false,
+            Template::List(items) => items.iter().any(|item| item.mentions(text)),
+            Template::Map(fields) => fields.iter().any(|(_, field)| field.mentions(text)),
+        }
+    }
+
     pub(super) fn fill(&self, input: &Value, around: &Around) -> Result<Value, Malformed> {
         Ok(match self {
             Template::Filter(jq) => jq.value(input, around)?,

@@ -46,9 +46,12 @@ impl Listing {
     pub(super) async fn part(&self, api: &Api, name: &str, after: Option<&Cursor>) -> Result<Listed, Error> {
         let doing = format!("listing {name}");
         let wrong = |Malformed(why)| Error::new(Fault::Denied, &doing, why);
-        let (at, rows) = match after {
-            None => (At::Start, 0),
-            Some(cursor) => At::parse(&cursor.0, &api.base).ok_or_else(|| wrong(Malformed("the cursor is not one of this listing".to_owned())))?,
+        let (at, trail) = match after {
+            None => (At::Start, Trail::default()),
+            Some(cursor) => {
+                let foreign = || wrong(Malformed("the cursor is not one of this listing".to_owned()));
+                Trail::resume(&cursor.0).ok_or_else(foreign)?
+            }
         };
         let prepared = self.prepare(api, &at).map_err(wrong)?;
         let url = prepared.url.clone();
@@ -67,12 +70,12 @@ impl Listing {
             let ids = records.iter().map(|record| self.id.value(record, &Value::Null));
             let ids = ids.collect::<Result<Vec<Value>, Malformed>>().map_err(wrong)?;
             let hashes: Vec<Hash> = records.iter().map(|record| Hash::of(record.to_json().as_bytes())).collect();
-            let mut trail = Trail::after(rows);
+            let mut trail = trail.clone();
             let asked = Asked { at: &at, url: &url, doing: &doing };
             let next = self.pages.next(api, &asked, answer, &value, &hashes, &mut trail)?;
             Ok(Listed {
                 ids: ids.into_iter().filter(|id| !id.is_null()).map(|id| Key(text_of(id))).collect(),
-                next: next.map(|next| Cursor(next.tell(trail.rows()))),
+                next: next.map(|next| Cursor(trail.tell(&next))),
             })
         })
         .await

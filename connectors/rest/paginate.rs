@@ -306,6 +306,42 @@ impl Trail {
         format!("page {}", self.pages + 1)
     }
 
+    /// Where a listing stands, as a text, for one that goes on in another call.
+    pub(super) fn tell(&self, at: &At) -> String {
+        let (kind, value) = match at {
+            At::Start => ("start", String::new()),
+            At::Page(page) => ("page", page.to_string()),
+            At::Offset(offset) => ("offset", offset.to_string()),
+            At::Token(token) => ("token", token.clone()),
+            At::Url(url) => ("url", url.to_string()),
+        };
+        let (last, rows) = self.last.unwrap_or((Hash(0), 0));
+        format!("{kind} {} {} {} {rows} {value}", self.pages, self.rows, last.0)
+    }
+
+    pub(super) fn resume(text: &str) -> Option<(At, Trail)> {
+        let mut parts = text.splitn(6, ' ');
+        let kind = parts.next()?;
+        let (pages, rows) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let last = (Hash(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
+        let value = parts.next()?;
+        let at = match kind {
+            "start" => At::Start,
+            "page" => At::Page(value.parse().ok()?),
+            "offset" => At::Offset(value.parse().ok()?),
+            "token" => At::Token(value.to_owned()),
+            "url" => At::Url(Url::parse(value).ok()?),
+            _ => return None,
+        };
+        let trail = Trail {
+            pages,
+            rows,
+            last: Some(last),
+            ..Trail::default()
+        };
+        Some((at, trail))
+    }
+
     fn meet(&mut self, asked: &str) -> Result<(), String> {
         match self.asked.insert(Hash::of(asked.as_bytes())) {
             true => Ok(()),

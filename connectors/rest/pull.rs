@@ -12,7 +12,7 @@ use reqwest::{Method, Url};
 use serde_json::json;
 
 use super::api::{Api, Manner};
-use super::jq::{Jq, Template, literals, scalar, text_of};
+use super::jq::{Jq, Template, literals, text_of};
 use super::mark::{Format, Marks};
 use super::paginate::{Asked, At, Paginator, Slot, Trail};
 use super::place::Place;
@@ -84,7 +84,7 @@ impl PullSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<PullSettings> {
         let mut secrets = Vec::new();
         let method = reader.field("method", "the HTTP method").default("GET").choice(&["GET", "POST"]);
-        let place = place(reader);
+        let path = place(reader);
         let params = pairs(reader, "params", "query parameters, as they are sent", &mut secrets);
         let headers = pairs(reader, "headers", "headers of this request, as they are sent", &mut secrets);
         let body = reader.field("body", "with POST: the body, as it is sent").raw(json!({}));
@@ -108,7 +108,7 @@ impl PullSettings {
             })
         });
         let rules = Rules::read(reader);
-        let (place, method) = (place?, method?);
+        let (place, method) = (path?, method?);
         if let Some(field) = place.fields().next() {
             let hint = Some("what differs from record to record belongs under `read`".to_owned());
             reader.problem_at("path", format!("a listing has no record to fill {{{field}}} from"), hint);

@@ -134,6 +134,18 @@ impl PushSettings {
             let hint = "idempotency_header: Idempotency-Key".to_owned();
             reader.problem_at("idempotency", "no key is sent that could be trusted", Some(hint));
         }
+        for (name, place) in [("create", Some(&create.shape.place)), ("find", find.as_ref().map(|find| &find.shape.place))] {
+            if place.is_some_and(needs_id) {
+                let hint = Some("fill the path from a field of the mapped record, such as {reference}".to_owned());
+                reader.problem_at(name, "a record that is not there yet has no {id}", hint);
+            }
+        }
+        let later = [("update", update.is_some()), ("cancel", cancel.is_some()), ("read", read.is_some())];
+        let told = create.id.is_some() || find.is_some() || batch.as_ref().is_some_and(Batch::tells_ids);
+        if let Some((name, _)) = later.iter().find(|(_, given)| *given).filter(|_| !told) {
+            let hint = Some("id: .data.id, under `create`".to_owned());
+            reader.problem_at(name, format!("`{name}` needs the record's id, and nothing tells it"), hint);
+        }
         if broken {
             return None;
         }
@@ -494,6 +506,6 @@ fn equal(a: &Number, b: &Number) -> bool {
 }
 
 /// Whether the place needs an id that a new record does not have yet.
-pub(super) fn needs_id(place: &Place) -> bool {
+fn needs_id(place: &Place) -> bool {
     place.fields().any(|field| field == "id")
 }

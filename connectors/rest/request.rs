@@ -88,14 +88,44 @@ impl Shape {
         id: Option<&str>,
         around: &Around,
     ) -> Result<Prepared, Malformed> {
-        let mut url = self.place.url(base, record, id)?;
-        add_params(&mut url, &self.params.texts(record, around)?);
-        let mut headers = self.headers.texts(record, around)?;
         let content = match &self.body {
             Body::None => None,
             Body::Record => Some(record.clone()),
             Body::Template(template) => Some(template.fill(record, around)?),
         };
+        let url = self.place.url(base, record, id)?;
+        self.ready(url, record, around, content)
+    }
+
+    /// The same with another body, and at another place where one is given.
+    pub(super) fn prepare_with(
+        &self,
+        base: &Url,
+        place: Option<&Place>,
+        records: &Value,
+        around: &Around,
+        content: Value,
+    ) -> Result<Prepared, Malformed> {
+        let url = place.unwrap_or(&self.place).url(base, records, None)?;
+        self.ready(url, records, around, Some(content))
+    }
+
+    /// Whether a filter of it has this in its text.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        let named = |named: &Named| named.iter().any(|(_, template)| template.mentions(text));
+        let body = matches!(&self.body, Body::Template(template) if template.mentions(text));
+        body || named(&self.params) || named(&self.headers)
+    }
+
+    fn ready(
+        &self,
+        mut url: Url,
+        record: &Value,
+        around: &Around,
+        content: Option<Value>,
+    ) -> Result<Prepared, Malformed> {
+        add_params(&mut url, &self.params.texts(record, around)?);
+        let mut headers = self.headers.texts(record, around)?;
         let body = match content {
             None => None,
             Some(content) => {

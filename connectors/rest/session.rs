@@ -33,6 +33,8 @@ pub(super) struct SessionSettings {
     pub(super) expired: Vec<u16>,
     /// The same said in an answer that looks good otherwise; jq over it.
     pub(super) expired_when: Option<Arc<Jq>>,
+    /// What of it came from outside the file.
+    pub(super) secrets: Vec<SecretString>,
 }
 
 /// How a token goes along.
