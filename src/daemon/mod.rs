@@ -4,6 +4,7 @@
 
 mod client;
 mod control;
+mod courier;
 mod frames;
 mod generation;
 mod historian;

@@ -3,6 +3,7 @@
 //! publishes files. Nothing is ever held while another turn at a feed is waited for.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
@@ -18,8 +19,10 @@ pub struct Lane {
     walk: Arc<Turn<()>>,
     /// The flows that jobs are at work on.
     jobs: Mutex<Vec<String>>,
-    /// Rung when something is to be done at this feed before its time.
+    /// Rung when something is to be done at this feed or target before its time.
     pub bell: Notify,
+    /// Of a target: it was in trouble when it was last called.
+    down: AtomicBool,
 }
 
 impl Lanes {
@@ -53,6 +56,14 @@ impl Lane {
     /// Whether some job is at work on the flow.
     pub fn is_at(&self, flow: &str) -> bool {
         self.flows().iter().any(|known| known == flow)
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
     }
 
     fn flows(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

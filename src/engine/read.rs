@@ -78,7 +78,7 @@ impl Engine {
                 }
             }
         }
-        self.store.keep(&keep).await?;
+        self.keep(&keep).await?;
         stopped.map_or(Ok(()), |error| Err(error.into()))
     }
 

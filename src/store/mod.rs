@@ -8,6 +8,7 @@ mod failures;
 mod inbox;
 mod keep;
 mod outbox;
+mod records;
 mod report;
 mod sweeps;
 mod trouble;
@@ -29,6 +30,9 @@ pub use failures::{Failure, Place};
 pub use inbox::Waiting;
 pub use keep::{Keep, Link, LinkRow, Note, Parked, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
+pub use records::{
+    Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, Wish, unanswered,
+};
 pub use report::{FlowReport, Queue};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
@@ -281,10 +285,10 @@ async fn connect(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection>
 
 /// Whether the file has what the last migration gave it.
 async fn is_current(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    let columns: i64 = sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('flows') WHERE name = 'run_at'")
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries'")
         .fetch_one(connection)
         .await?;
-    Ok(columns > 0)
+    Ok(tables > 0)
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> anyhow::Result<()> {
