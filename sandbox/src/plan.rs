@@ -239,6 +239,14 @@ pub(crate) struct Plan<R = Rule> {
 }
 
 impl<R: Ordered> Plan<R> {
+    /// Nothing goes wrong.
+    pub(crate) fn none() -> Plan<R> {
+        Plan {
+            due: Vec::new(),
+            used: Vec::new(),
+        }
+    }
+
     /// The first due fault `pick` takes.
     pub(crate) fn take<T>(&mut self, pick: impl Fn(&R::What) -> Option<T>) -> Option<T> {
         let (id, taken) = self
@@ -259,7 +267,6 @@ impl<R: Ordered> Plan<R> {
             self.used.push(id);
         }
     }
-
 }
 
 impl Plan<Rule> {
