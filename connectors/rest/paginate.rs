@@ -174,11 +174,6 @@ impl Paginator {
         if given { read } else { Some(Paginator::whole()) }
     }
 
-    /// Whether pages hold still while others are read: each begins where the one before ended, not at a number.
-    pub(super) fn is_anchored(&self) -> bool {
-        matches!(self.kind, Kind::Cursor { .. } | Kind::NextUrl { .. } | Kind::LinkHeader)
-    }
-
     /// Puts into a request what asks for this page.
     pub(super) fn ask(&self, at: &At, params: &mut Vec<(String, String)>, body: &mut Option<Value>) {
         if let Some((slot, size)) = &self.size {

@@ -507,7 +507,7 @@ impl Source for Feed {
                 self.name
             );
         }
-        Box::new(Walk::new(self.clone(), "", Use::History))
+        Box::new(Walk::over_history(self.clone()))
     }
 
     async fn read(&self, key: &Key, purpose: Use) -> Result<Option<Row>, Error> {
