@@ -68,7 +68,10 @@ impl Shape {
         let headers = headers.and_then(|headers| sound(reader, headers));
         let body = read_body(reader, usual);
         let encoding = reader
-            .field("encoding", "how the body is written: json, or form as a browser sends it")
+            .field(
+                "encoding",
+                "how the body is written: json, or form as a browser sends it",
+            )
             .default("json")
             .choice(&["json", "form"]);
         Some(Shape {
@@ -77,7 +80,11 @@ impl Shape {
             params: params?,
             headers: headers?,
             body: body?,
-            encoding: if encoding? == "form" { Encoding::Form } else { Encoding::Json },
+            encoding: if encoding? == "form" {
+                Encoding::Form
+            } else {
+                Encoding::Json
+            },
         })
     }
 
@@ -176,9 +183,7 @@ pub(super) fn sound(reader: &mut Reader<'_>, headers: Named) -> Option<Named> {
 }
 
 fn read_body(reader: &mut Reader<'_>, usual: Usual) -> Option<Body> {
-    let given = reader
-        .node()
-        .is_some_and(|node| node.get("body").is_some_and(|node| !node.is_null()));
+    let given = reader.has("body");
     let about = "the body: a jq filter, or a structure of them; by default the mapped record where there is a body";
     let template = Template::read(reader, "body", about);
     match (given, template) {

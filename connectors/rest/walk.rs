@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use contract::{Cursor, Error, Hash, Key, Pass, Progress, Row, Step, Use};
 
-use super::paginate::{At, Trail};
 use super::pull::{Feed, Found};
+use super::reading::CursorSettings;
+use super::trail::{At, Trail};
 
 /// So many readings at the most: what changes without end is told as such.
 const READINGS_MAX: u32 = 8;
@@ -84,14 +85,16 @@ impl Walk {
     }
 
     fn note(&mut self, mark: String) {
-        let Some(cursor) = &self.feed.settings.cursor else { return };
+        let Some(cursor) = &self.feed.settings.cursor else {
+            return;
+        };
         if cursor.marks.compare(&mark, &self.reading.newest).is_gt() {
             self.reading.newest = mark;
         }
     }
 
     fn later(&self, a: &str, b: &str) -> String {
-        let is_less = |cursor: &super::pull::CursorSettings| cursor.marks.compare(a, b).is_lt();
+        let is_less = |cursor: &CursorSettings| cursor.marks.compare(a, b).is_lt();
         match self.feed.settings.cursor.as_ref().is_some_and(is_less) {
             true => b.to_owned(),
             false => a.to_owned(),
@@ -129,9 +132,13 @@ impl Walk {
 #[async_trait]
 impl Pass for Walk {
     async fn step(&mut self) -> Result<Step, Error> {
-        let listed = self.feed.page(&self.since, &self.at, &mut self.trail, self.purpose).await?;
+        let listed = self
+            .feed
+            .page(&self.since, &self.at, &mut self.trail, self.purpose)
+            .await?;
         let rows = self.take(listed.rows);
-        let covered: Vec<(Key, Option<rust_decimal::Decimal>)> = rows.iter().map(|row| (row.key.clone(), None)).collect();
+        let covered: Vec<(Key, Option<rust_decimal::Decimal>)> =
+            rows.iter().map(|row| (row.key.clone(), None)).collect();
         let mut step = Step {
             rows,
             covered,
