@@ -1,6 +1,7 @@
 //! Calls to the other side: credentials on, one new token where one is refused, and every failed call with what
 //! was sent and answered, without a secret in it. The host is the one of the config, whatever an answer says.
 
+use std::fmt;
 use std::sync::Arc;
 
 use contract::{Error, Fault, Malformed, Use, Value};
@@ -14,7 +15,6 @@ use crate::http::{Answer, Peer, Request, Tries};
 /// As much of an answer is looked at to show its beginning: more than is shown, so that no secret is cut in two.
 const SHOWN_OF: usize = 128 << 10;
 
-#[derive(Debug)]
 pub(super) struct Api {
     pub(super) peer: Arc<Peer>,
     pub(super) base: Url,
@@ -22,6 +22,13 @@ pub(super) struct Api {
     pub(super) headers: Vec<(String, String)>,
     pub(super) params: Vec<(String, String)>,
     pub(super) auth: Auth,
+}
+
+/// What may hold a secret is not shown.
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 /// How a call is made.

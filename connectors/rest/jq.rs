@@ -1,6 +1,8 @@
 //! jq filters and templates of the config: read with their places, compiled once, run on records. A template is
 //! a literal structure whose texts are filters. No message shows what came from outside the file.
 
+use std::fmt;
+
 use contract::settings::{Kind, Node, Reader, Span};
 use contract::{Fields, Malformed, Name, Number, Value};
 use filter::{Env, Filter};
@@ -12,7 +14,6 @@ const SHOWN_CHARS: usize = 80;
 const DEPTH_MAX: usize = 32;
 
 /// One filter and where it stands: `push.create.id`.
-#[derive(Debug)]
 pub(super) struct Jq {
     path: String,
     filter: Filter,
@@ -30,6 +31,15 @@ pub(super) enum Template {
 
 /// What a filter can see besides its input, as `$record`.
 pub(super) type Around = Value;
+
+impl fmt::Debug for Jq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.secret {
+            true => f.write_str("Filter(…)"),
+            false => self.filter.fmt(f),
+        }
+    }
+}
 
 impl Jq {
     /// The filter under a key; `None` where the key is missing or the filter cannot be used.

@@ -1,5 +1,7 @@
 //! A listing of what is at the other side, for the ids in it.
 
+use std::fmt;
+
 use contract::settings::Reader;
 use contract::{Cursor, Error, Fault, Hash, Key, Listed, Malformed, Use, Value};
 use secrecy::SecretString;
@@ -14,7 +16,6 @@ use super::rules::Rules;
 use super::trail::{At, Trail};
 use crate::http::Tries;
 
-#[derive(Debug)]
 pub(super) struct Listing {
     place: Place,
     params: Vec<(String, String)>,
@@ -24,6 +25,15 @@ pub(super) struct Listing {
     pages: Paginator,
     rules: Rules,
     pub(super) secrets: Vec<SecretString>,
+}
+
+/// What may hold a secret is not shown.
+impl fmt::Debug for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listing")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Listing {

@@ -1,6 +1,7 @@
 //! OAuth2 as RFC 6749 has it: client credentials, and the refresh of a token that a person got once. A refresh
 //! token that was given anew is durable before anything is done with it, since the old one may work only once.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
 const TOKENS: &str = "oauth.tokens";
 const RENEWING: &str = "oauth.renewing";
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct OAuthSettings {
     pub(super) token_url: Url,
     pub(super) client_id: SecretString,
@@ -41,6 +42,15 @@ pub(super) struct OAuthSettings {
     pub(super) params: Vec<(String, String)>,
     /// What of these came from outside the file.
     pub(super) more: Vec<SecretString>,
+}
+
+/// What may hold a secret is not shown.
+impl fmt::Debug for OAuthSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthSettings")
+            .field("token_url", &self.token_url)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! `pull:` of the config: the listing of one resource, what a record of it is, and how only what changed is asked for.
 
+use std::fmt;
+
 use contract::settings::{Kind, Reader};
 use contract::{Malformed, Value};
 use jiff::tz::TimeZone;
@@ -15,7 +17,6 @@ use super::rules::Rules;
 use super::slot::Slot;
 
 /// `pull` of one resource.
-#[derive(Debug)]
 pub(super) struct PullSettings {
     pub(super) method: Method,
     pub(super) place: Place,
@@ -32,6 +33,15 @@ pub(super) struct PullSettings {
     pub(super) secrets: Vec<secrecy::SecretString>,
 }
 
+/// What may hold a secret is not shown.
+impl fmt::Debug for PullSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullSettings")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct CursorSettings {
     /// The first of these that is there counts.
@@ -44,11 +54,19 @@ pub(super) struct CursorSettings {
 }
 
 /// How one record is read by its key.
-#[derive(Debug)]
 pub(super) struct ReadSettings {
     pub(super) place: Place,
     pub(super) params: Vec<(String, String)>,
     pub(super) data: Option<Jq>,
+}
+
+/// What may hold a secret is not shown.
+impl fmt::Debug for ReadSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadSettings")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
 }
 
 impl PullSettings {

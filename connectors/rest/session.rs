@@ -1,6 +1,7 @@
 //! Signing in as a person does: a form or JSON is posted, and a cookie or a token of the answer goes along with
 //! every request until it ends.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::http::{Answer, Peer, Request, Secrets, Tries};
 
 const DOING: &str = "signing in";
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct SessionSettings {
     pub(super) url: Url,
     pub(super) method: Method,
@@ -35,6 +36,15 @@ pub(super) struct SessionSettings {
     pub(super) expired_when: Option<Arc<Jq>>,
     /// What of it came from outside the file.
     pub(super) secrets: Vec<SecretString>,
+}
+
+/// What may hold a secret is not shown.
+impl fmt::Debug for SessionSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSettings")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a token goes along.

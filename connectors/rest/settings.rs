@@ -1,5 +1,6 @@
 //! The settings of a `rest` connector but for its resources' own: where it is, how to sign in, and its manners.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,6 @@ use super::place::Place;
 use super::reading::pairs;
 use super::signing::{AuthSettings, auth};
 
-#[derive(Debug)]
 pub(super) struct Peer {
     pub(super) base: Url,
     pub(super) auth: AuthSettings,
@@ -30,6 +30,13 @@ pub(super) struct Peer {
     pub(super) ping: Option<Place>,
     /// What came from outside the file, wherever it stands.
     pub(super) secrets: Vec<SecretString>,
+}
+
+/// What may hold a secret is not shown.
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 impl Peer {

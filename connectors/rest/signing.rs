@@ -267,6 +267,8 @@ fn read_login(reader: &mut Reader<'_>, base: Option<&Url>) -> Option<Login> {
             return None;
         }
     };
+    // Whoever writes a password into the file itself does not want it told either.
+    texts(&body, &mut secrets);
     let headers = sound(reader, headers?)?;
     let mut map = HeaderMap::new();
     for (name, value) in &headers {
@@ -284,6 +286,15 @@ fn read_login(reader: &mut Reader<'_>, base: Option<&Url>) -> Option<Login> {
         success,
         secrets,
     })
+}
+
+fn texts(value: &contract::Value, found: &mut Vec<SecretString>) {
+    match value {
+        contract::Value::Text(text) => found.push(text.as_str().into()),
+        contract::Value::List(items) => items.iter().for_each(|item| texts(item, found)),
+        contract::Value::Map(fields) => fields.iter().for_each(|(_, field)| texts(field, found)),
+        contract::Value::Null | contract::Value::Bool(_) | contract::Value::Number(_) => {}
+    }
 }
 
 fn read_carry(reader: &mut Reader<'_>) -> Option<Carry> {

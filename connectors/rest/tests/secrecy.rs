@@ -27,6 +27,7 @@ fn ways() -> Vec<Json> {
         json!({"type": "bearer", "token": CANARY}),
         json!({"type": "basic", "username": "u", "password": CANARY}),
         json!({"type": "api_key", "name": "X-Key", "value": CANARY}),
+        json!({"type": "session", "login": {"path": "/login", "form": {"user": "u", "pw": CANARY}}}),
         json!({"type": "api_key", "in": "query", "name": "key", "value": CANARY}),
     ]
 }
