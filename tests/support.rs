@@ -5,13 +5,15 @@ mod check;
 mod daemon;
 mod desk;
 mod disk;
+mod erp;
 mod run;
 mod shop;
 
-pub(crate) use check::{complaints, names, rows};
+pub(crate) use check::{complaints, names, paisa, rows};
 pub(crate) use daemon::STOPS_WITHIN;
 pub(crate) use desk::{Desk, Setup};
 pub(crate) use disk::Mount;
+pub(crate) use erp::{CREATE, Erp, ErpSetup, FIND, READ, UPDATE};
 pub(crate) use run::{Outcome, Running};
 pub(crate) use shop::{Covered, Shop, options};
 

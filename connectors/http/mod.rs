@@ -23,9 +23,9 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
+pub(crate) use circuit::Probing;
 use gate::Gate;
 use retry::Budget;
-pub(crate) use circuit::Probing;
 pub(crate) use retry::Tries;
 pub(crate) use secrets::Secrets;
 
@@ -212,7 +212,9 @@ impl Peer {
         };
         // Parts are put together at the end: what is too large is let go at once, and never copied to grow.
         let (mut parts, mut length) = (Vec::new(), 0);
-        answer.too_large = response.content_length().is_some_and(|told| told > self.answer_max as u64);
+        answer.too_large = response
+            .content_length()
+            .is_some_and(|told| told > self.answer_max as u64);
         while !answer.too_large
             && let Some(part) = response.chunk().await.map_err(fault)?
         {

@@ -43,7 +43,12 @@ impl Secrets {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut masked = text.to_owned();
         // The longest first: one may be a part of another.
-        let mut all: Vec<&str> = known.given.iter().chain(&known.fetched).map(|s| s.expose_secret()).collect();
+        let mut all: Vec<&str> = known
+            .given
+            .iter()
+            .chain(&known.fetched)
+            .map(|s| s.expose_secret())
+            .collect();
         all.retain(|secret| secret.len() >= LEAST);
         all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in all {

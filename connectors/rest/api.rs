@@ -59,7 +59,9 @@ impl Api {
             ticket.stamp(&mut request.url, &mut request.headers);
             let taken = |answer: Answer| match self.is_refused(&answer) {
                 true => Ok(Err(self.denied(&answer, manner))),
-                false => parse(&answer).map(Ok).map_err(|error| self.with_answer(error, &prepared, &answer)),
+                false => parse(&answer)
+                    .map(Ok)
+                    .map_err(|error| self.with_answer(error, &prepared, &answer)),
             };
             let result = match manner.looks {
                 Some(tries) => self.peer.call(&request, tries, taken).await,
@@ -89,7 +91,10 @@ impl Api {
         match (&self.auth, self.auth.session()) {
             (Auth::Fetched(_), None) => status == 401,
             (_, Some(session)) => {
-                let value = answer.text().and_then(|text| Value::parse(text).ok()).unwrap_or_default();
+                let value = answer
+                    .text()
+                    .and_then(|text| Value::parse(text).ok())
+                    .unwrap_or_default();
                 session.is_over(status, &value)
             }
             _ => false,
@@ -106,7 +111,9 @@ impl Api {
     fn request(&self, prepared: &Prepared, manner: &Manner) -> Result<Request, Error> {
         let mut headers = HeaderMap::new();
         for (name, value) in &prepared.headers {
-            let pair = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
+            let pair = HeaderName::from_bytes(name.as_bytes())
+                .ok()
+                .zip(HeaderValue::from_str(value).ok());
             let Some((header, value)) = pair else {
                 let said = format!("the header {name} would hold a character that no header can carry");
                 return Err(Error::new(Fault::Rejected, &manner.doing, said));
@@ -183,7 +190,9 @@ impl Api {
         if !same || !url.username().is_empty() || url.password().is_some() {
             let elsewhere = url.host_str().unwrap_or("nowhere").to_owned();
             let own = self.base.host_str().unwrap_or_default();
-            return refuse(format!("the next page is said to be at {elsewhere}, and only {own} is asked"));
+            return refuse(format!(
+                "the next page is said to be at {elsewhere}, and only {own} is asked"
+            ));
         }
         Ok(url)
     }

@@ -239,7 +239,11 @@ impl Fetched {
     async fn refused(&self, ticket: &Ticket) -> bool {
         let mut state = self.state.lock().await;
         // Another caller may have replaced it already.
-        if state.token.as_ref().is_some_and(|token| token.ticket.number == ticket.number) {
+        if state
+            .token
+            .as_ref()
+            .is_some_and(|token| token.ticket.number == ticket.number)
+        {
             state.token = None;
         }
         true
@@ -260,7 +264,9 @@ impl Fetched {
     }
 
     fn given_up(&self) -> Error {
-        let said = format!("the credentials were refused {STRIKES_MAX} times in a row, so nothing is asked with them any more");
+        let said = format!(
+            "the credentials were refused {STRIKES_MAX} times in a row, so nothing is asked with them any more"
+        );
         Error::new(Fault::Denied, "signing in", said).hint(match &self.login {
             Login::OAuth(oauth) => oauth.log_in_again(),
             Login::Session(_) => {

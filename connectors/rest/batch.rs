@@ -37,14 +37,32 @@ impl Batch {
         let path = reader
             .field("path", "where batches go; default the path of `create`")
             .parsed(json!({"type": "string", "pattern": "^/"}), super::place::Place::parse);
-        let body = Template::read(reader, "body", "jq over the list of mapped records; default the list itself");
-        let given = reader.node().is_some_and(|node| node.get("body").is_some_and(|node| !node.is_null()));
+        let body = Template::read(
+            reader,
+            "body",
+            "jq over the list of mapped records; default the list itself",
+        );
+        let given = reader
+            .node()
+            .is_some_and(|node| node.get("body").is_some_and(|node| !node.is_null()));
         let results = Jq::required(reader, "results", "jq over the answer: the list of results");
         let id = Jq::read(reader, "id", "jq over a result: the other side's own id");
-        let error = Jq::read(reader, "error", "jq over a result: the other side's words where it refused");
-        let conflict_when = Jq::read(reader, "conflict_when", "jq over a result: holds when it is there already");
+        let error = Jq::read(
+            reader,
+            "error",
+            "jq over a result: the other side's words where it refused",
+        );
+        let conflict_when = Jq::read(
+            reader,
+            "conflict_when",
+            "jq over a result: holds when it is there already",
+        );
         let key = Jq::read(reader, "key", "jq over a result: what tells which record it is about");
-        let record_key = Jq::read(reader, "record_key", "jq over a mapped record: the same; default as `key`");
+        let record_key = Jq::read(
+            reader,
+            "record_key",
+            "jq over a mapped record: the same; default as `key`",
+        );
         let again = match (&key, &record_key) {
             // A filter is compiled once for each side.
             (Some(_), None) => reader.node().and_then(|node| node.get("key")),
@@ -56,7 +74,11 @@ impl Batch {
         };
         let same = again.and_then(|node| Jq::at(reader, node, "key"));
         if let Some(field) = path.as_ref().and_then(|path| path.fields().next()) {
-            reader.problem_at("path", format!("a batch has no one record to fill {{{field}}} from"), None);
+            reader.problem_at(
+                "path",
+                format!("a batch has no one record to fill {{{field}}} from"),
+                None,
+            );
             return None;
         }
         let body = match (given, body) {
@@ -118,7 +140,10 @@ impl Batch {
     fn results(&self, answer: &Answer, rules: &Rules, doing: &str) -> Result<Vec<(Value, String)>, Error> {
         let value = rules.judge(answer, doing)?;
         let unclear = |why: String| Error::new(Fault::Transient { reached: true }, doing, why);
-        let results = self.results.value(&value, &Value::Null).map_err(|Malformed(why)| unclear(why))?;
+        let results = self
+            .results
+            .value(&value, &Value::Null)
+            .map_err(|Malformed(why)| unclear(why))?;
         match results {
             Value::List(results) => Ok(results
                 .into_iter()
@@ -127,7 +152,10 @@ impl Batch {
                     (result, told)
                 })
                 .collect()),
-            other => Err(unclear(format!("the answer has {} where `results` looks for a list", other.kind()))),
+            other => Err(unclear(format!(
+                "the answer has {} where `results` looks for a list",
+                other.kind()
+            ))),
         }
     }
 
@@ -142,9 +170,16 @@ impl Batch {
         let Some((theirs, ours)) = &self.key else {
             // By their place, which only holds if there is one for each.
             return match results.len() == pushes.len() {
-                true => results.iter().map(|result| self.judge(result, doing, request)).collect(),
+                true => results
+                    .iter()
+                    .map(|result| self.judge(result, doing, request))
+                    .collect(),
                 false => {
-                    let said = format!("{} results for {} records, and no `key` to tell which is whose", results.len(), pushes.len());
+                    let said = format!(
+                        "{} results for {} records, and no `key` to tell which is whose",
+                        results.len(),
+                        pushes.len()
+                    );
                     vec![Err(Error::new(Fault::Transient { reached: true }, doing, said)); pushes.len()]
                 }
             };
@@ -160,7 +195,10 @@ impl Batch {
             let found = key.as_ref().and_then(|key| by_key.get(key));
             match found.map(Vec::as_slice) {
                 Some([result]) => self.judge(result, doing, request),
-                Some(several) => Err(unclear(doing, format!("{} results are about this record", several.len()))),
+                Some(several) => Err(unclear(
+                    doing,
+                    format!("{} results are about this record", several.len()),
+                )),
                 None => Err(unclear(doing, "the answer says nothing of this record".to_owned())),
             }
         };
@@ -187,7 +225,10 @@ impl Batch {
             (Ok(false), Ok(None)) => match self.id.as_ref().map(|id| id.text(result, &Value::Null)) {
                 Some(Ok(Some(id))) if !id.is_empty() => Ok(Receipt { id: Some(Key(id)) }),
                 // It was to tell an id and does not: neither done nor refused can be read from it.
-                Some(Ok(_)) => failed(Fault::Transient { reached: true }, format!("neither an id nor an error: {told}")),
+                Some(Ok(_)) => failed(
+                    Fault::Transient { reached: true },
+                    format!("neither an id nor an error: {told}"),
+                ),
                 Some(Err(Malformed(why))) => failed(Fault::Transient { reached: true }, why),
                 None => Ok(Receipt::default()),
             },

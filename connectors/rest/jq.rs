@@ -58,12 +58,16 @@ impl Jq {
 
     /// The one value that the filter gives; null where it gives none.
     pub(super) fn value(&self, input: &Value, around: &Around) -> Result<Value, Malformed> {
-        self.filter.one(input, around).map_err(|error| self.failed(&error.to_string()))
+        self.filter
+            .one(input, around)
+            .map_err(|error| self.failed(&error.to_string()))
     }
 
     /// All values that it gives.
     pub(super) fn all(&self, input: &Value, around: &Around) -> Result<Vec<Value>, Malformed> {
-        self.filter.run(input, around).map_err(|error| self.failed(&error.to_string()))
+        self.filter
+            .run(input, around)
+            .map_err(|error| self.failed(&error.to_string()))
     }
 
     /// The one value as a text; `None` for null.
@@ -126,7 +130,9 @@ impl Template {
         }
         match &node.kind {
             Kind::Scalar { unresolved: true, .. } => None,
-            Kind::Scalar { plain, secret, text, .. } => match literal(text, *plain, *secret) {
+            Kind::Scalar {
+                plain, secret, text, ..
+            } => match literal(text, *plain, *secret) {
                 Some(value) => Some(Template::Literal(value)),
                 None => Jq::at(reader, node, path).map(Template::Filter),
             },
@@ -297,7 +303,9 @@ pub(super) fn jq_schema() -> Json {
 /// Literal values, texts included: for what is the same in every request.
 pub(super) fn literals(node: &Node, secrets: &mut Vec<secrecy::SecretString>) -> Value {
     match &node.kind {
-        Kind::Scalar { text, plain, secret, .. } => {
+        Kind::Scalar {
+            text, plain, secret, ..
+        } => {
             if *secret {
                 secrets.push(text.clone().into());
             }

@@ -27,7 +27,12 @@ impl Listing {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Listing> {
         let place = super::request::place(reader);
         let params = pairs(reader, "params", "query parameters, as they are sent", &mut Vec::new());
-        let headers = pairs(reader, "headers", "headers of this request, as they are sent", &mut Vec::new());
+        let headers = pairs(
+            reader,
+            "headers",
+            "headers of this request, as they are sent",
+            &mut Vec::new(),
+        );
         let data = Jq::required(reader, "data_selector", "jq over the answer: the list of records");
         let id = Jq::required(reader, "id", "jq over a record: the id that `create` tells too");
         let pages = Paginator::read(reader);
@@ -65,16 +70,32 @@ impl Listing {
             let value = self.rules.judge(answer, &doing)?;
             let records = match self.data.value(&value, &Value::Null).map_err(wrong)? {
                 Value::List(records) => records,
-                other => return Err(wrong(Malformed(format!("data_selector gives {} where a list is wanted", other.kind())))),
+                other => {
+                    return Err(wrong(Malformed(format!(
+                        "data_selector gives {} where a list is wanted",
+                        other.kind()
+                    ))));
+                }
             };
             let ids = records.iter().map(|record| self.id.value(record, &Value::Null));
             let ids = ids.collect::<Result<Vec<Value>, Malformed>>().map_err(wrong)?;
-            let hashes: Vec<Hash> = records.iter().map(|record| Hash::of(record.to_json().as_bytes())).collect();
+            let hashes: Vec<Hash> = records
+                .iter()
+                .map(|record| Hash::of(record.to_json().as_bytes()))
+                .collect();
             let mut trail = trail.clone();
-            let asked = Asked { at: &at, url: &url, doing: &doing };
+            let asked = Asked {
+                at: &at,
+                url: &url,
+                doing: &doing,
+            };
             let next = self.pages.next(api, &asked, answer, &value, &hashes, &mut trail)?;
             Ok(Listed {
-                ids: ids.into_iter().filter(|id| !id.is_null()).map(|id| Key(text_of(id))).collect(),
+                ids: ids
+                    .into_iter()
+                    .filter(|id| !id.is_null())
+                    .map(|id| Key(text_of(id)))
+                    .collect(),
                 next: next.map(|next| Cursor(trail.tell(&next))),
             })
         })

@@ -148,7 +148,11 @@ impl Marks {
                 Timestamp::from_millisecond(i64::try_from(millis.trunc()).ok()?).ok()?
             }
             Format::UnixMs => Timestamp::from_millisecond(text.split('.').next()?.parse().ok()?).ok()?,
-            Format::Date => self.local(text.parse::<jiff::civil::Date>().ok()?.to_datetime(jiff::civil::Time::midnight()))?,
+            Format::Date => self.local(
+                text.parse::<jiff::civil::Date>()
+                    .ok()?
+                    .to_datetime(jiff::civil::Time::midnight()),
+            )?,
             Format::Pattern(pattern) => {
                 let broken = jiff::fmt::strtime::parse(pattern, text).ok()?;
                 match broken.to_timestamp() {
@@ -173,7 +177,11 @@ impl Marks {
 
     fn local(&self, time: DateTime) -> Option<Timestamp> {
         // Of an hour that comes twice the first one counts: looking back too far loses nothing.
-        self.timezone.to_ambiguous_zoned(time).earlier().ok().map(|zoned| zoned.timestamp())
+        self.timezone
+            .to_ambiguous_zoned(time)
+            .earlier()
+            .ok()
+            .map(|zoned| zoned.timestamp())
     }
 
     /// The time, written in the way that the other side wrote another one.
@@ -201,14 +209,27 @@ fn fraction_of(text: &str) -> u32 {
 
 fn written_like(time: Timestamp, zoned: &jiff::Zoned, like: &str) -> String {
     let has_zone = like.parse::<Timestamp>().is_ok();
-    let civil = if has_zone { time.to_zoned(TimeZone::UTC).datetime() } else { zoned.datetime() };
-    let between = if like.contains('T') || like.contains('t') { 'T' } else { ' ' };
+    let civil = if has_zone {
+        time.to_zoned(TimeZone::UTC).datetime()
+    } else {
+        zoned.datetime()
+    };
+    let between = if like.contains('T') || like.contains('t') {
+        'T'
+    } else {
+        ' '
+    };
     let digits = fraction_of(like).min(9);
     let mut text = format!("{}{between}", civil.date());
     if !like.contains(':') {
         return civil.date().to_string();
     }
-    text.push_str(&format!("{:02}:{:02}:{:02}", civil.hour(), civil.minute(), civil.second()));
+    text.push_str(&format!(
+        "{:02}:{:02}:{:02}",
+        civil.hour(),
+        civil.minute(),
+        civil.second()
+    ));
     if digits > 0 {
         let nanos = format!("{:09}", civil.subsec_nanosecond());
         text.push('.');
@@ -266,7 +287,11 @@ mod tests {
             ("text", "10", "9"),
             ("unix", "99", "100"),
         ] {
-            assert_eq!(marks(format, "UTC").compare(small, large), Ordering::Less, "{small} {large}");
+            assert_eq!(
+                marks(format, "UTC").compare(small, large),
+                Ordering::Less,
+                "{small} {large}"
+            );
         }
     }
 
@@ -291,13 +316,19 @@ mod tests {
     #[test]
     fn sy_12_a_time_without_a_zone_is_the_one_that_was_said() {
         let dhaka = marks("time", "Asia/Dhaka");
-        assert_eq!(dhaka.stamp("2026-11-01 10:00:00"), marks("time", "UTC").stamp("2026-11-01T04:00:00Z"));
+        assert_eq!(
+            dhaka.stamp("2026-11-01 10:00:00"),
+            marks("time", "UTC").stamp("2026-11-01T04:00:00Z")
+        );
         let berlin = marks("time", "Europe/Berlin");
         // This hour comes twice; the first of both is meant.
         assert_eq!(
             berlin.stamp("2026-10-25 02:30:00"),
             marks("time", "UTC").stamp("2026-10-25T00:30:00Z")
         );
-        assert_eq!(berlin.back("2026-10-25 03:10:00", Duration::from_secs(3600)), "2026-10-25 02:10:00");
+        assert_eq!(
+            berlin.back("2026-10-25 03:10:00", Duration::from_secs(3600)),
+            "2026-10-25 02:10:00"
+        );
     }
 }

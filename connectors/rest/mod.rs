@@ -77,9 +77,17 @@ impl RestSettings {
 }
 
 fn resource(reader: &mut Reader<'_>) -> Option<(Option<PullSettings>, Option<PushSettings>)> {
-    let pull = reader.field("pull", "how its records are read").object(PullSettings::read);
-    let push = reader.field("push", "how records are sent to it").object(PushSettings::read);
-    let named = |name: &str| reader.node().is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()));
+    let pull = reader
+        .field("pull", "how its records are read")
+        .object(PullSettings::read);
+    let push = reader
+        .field("push", "how records are sent to it")
+        .object(PushSettings::read);
+    let named = |name: &str| {
+        reader
+            .node()
+            .is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()))
+    };
     if !reader.is_describing() && !named("pull") && !named("push") {
         reader.problem("the resource does nothing: give it `pull`, `push` or both", None);
         return None;
@@ -140,7 +148,9 @@ impl Settings for RestSettings {
 
 impl RestSettings {
     fn trusted(&self) -> Result<Vec<u8>, Error> {
-        let Some(path) = &self.peer.ca_file else { return Ok(Vec::new()) };
+        let Some(path) = &self.peer.ca_file else {
+            return Ok(Vec::new());
+        };
         std::fs::read(path).map_err(|error| {
             let said = format!("{}: {error}", path.display());
             Error::new(Fault::Denied, "reading ca_file", said)
@@ -211,11 +221,23 @@ impl RestSettings {
                 };
                 let login = OAuth::new((**oauth).clone(), tokens, &seams.clock, &seams.memory);
                 let login = Login::OAuth(login);
-                Ok(Auth::fetched(login, oauth.print(), peer.secrets(), &seams.clock, &seams.memory))
+                Ok(Auth::fetched(
+                    login,
+                    oauth.print(),
+                    peer.secrets(),
+                    &seams.clock,
+                    &seams.memory,
+                ))
             }
             AuthSettings::Session(session) => {
                 let login = Login::Session(Session::new((**session).clone(), peer.clone(), &seams.clock));
-                Ok(Auth::fetched(login, session.print(), peer.secrets(), &seams.clock, &seams.memory))
+                Ok(Auth::fetched(
+                    login,
+                    session.print(),
+                    peer.secrets(),
+                    &seams.clock,
+                    &seams.memory,
+                ))
             }
         }
     }
@@ -294,7 +316,9 @@ impl Rest {
                     let status = answer.status.as_u16();
                     let refused = matches!(status, 401 | 403) || strict && !answer.status.is_success();
                     match refused {
-                        true => Err(Error::new(Fault::Denied, &doing, format!("it answered {}", answer.tell())).status(status)),
+                        true => Err(
+                            Error::new(Fault::Denied, &doing, format!("it answered {}", answer.tell())).status(status),
+                        ),
                         false => Ok(format!("it answered {status}")),
                     }
                 };

@@ -66,7 +66,11 @@ impl OAuthSettings {
     /// Changes when the credentials do.
     pub(super) fn print(&self) -> Hash {
         let mut all = String::new();
-        let secrets = [Some(&self.client_id), self.client_secret.as_ref(), self.refresh_token.as_ref()];
+        let secrets = [
+            Some(&self.client_id),
+            self.client_secret.as_ref(),
+            self.refresh_token.as_ref(),
+        ];
         for secret in secrets.into_iter().flatten() {
             all.push_str(secret.expose_secret());
             all.push('\0');
@@ -80,7 +84,9 @@ impl OAuthSettings {
             Some(self.client_id.clone()),
             self.client_secret.clone(),
             self.refresh_token.clone(),
-            self.client_secret.as_ref().map(|secret| basic(&self.client_id, secret).into()),
+            self.client_secret
+                .as_ref()
+                .map(|secret| basic(&self.client_id, secret).into()),
         ];
         secrets.into_iter().flatten().collect()
     }
@@ -136,7 +142,10 @@ impl OAuth {
                 .hint("let the daemon or `--once` renew it; after that this command uses what they got"));
         }
         secrets.learn(current.clone());
-        let form = [("grant_type", "refresh_token"), ("refresh_token", current.expose_secret())];
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", current.expose_secret()),
+        ];
         let granted = match self.ask(&form, true).await {
             Ok(granted) => granted,
             Err(error) if error.fault == Fault::Denied => {
@@ -152,7 +161,10 @@ impl OAuth {
 
     /// Durable when it returns, before anything is done with the new token.
     async fn keep(&self, granted: &Granted, refresh: &SecretString) -> Result<(), Error> {
-        let until = self.clock.now().saturating_add(i64::try_from(granted.life.as_millis()).unwrap_or(i64::MAX));
+        let until = self
+            .clock
+            .now()
+            .saturating_add(i64::try_from(granted.life.as_millis()).unwrap_or(i64::MAX));
         let mut fields = Fields::with_capacity(4);
         fields.push("of", Value::text(self.settings.print().hex()));
         fields.push("refresh", Value::text(refresh.expose_secret()));
@@ -185,7 +197,8 @@ impl OAuth {
 
     fn sealing(&self) -> &SecretString {
         let own = self.settings.client_secret.as_ref();
-        own.or(self.settings.refresh_token.as_ref()).unwrap_or(&self.settings.client_id)
+        own.or(self.settings.refresh_token.as_ref())
+            .unwrap_or(&self.settings.client_id)
     }
 
     fn token(&self, access: &SecretString, life: Duration, secrets: &Secrets) -> Result<Token, Error> {
@@ -260,7 +273,9 @@ impl OAuth {
                 .to_owned();
         }
         let page = match &self.settings.authorize_url {
-            Some(url) => format!("open {url}?response_type=code&access_type=offline&client_id=CLIENT_ID with the redirect address of the app"),
+            Some(url) => format!(
+                "open {url}?response_type=code&access_type=offline&client_id=CLIENT_ID with the redirect address of the app"
+            ),
             None => "open the other side's page for authorizing the app".to_owned(),
         };
         format!(
@@ -286,7 +301,10 @@ fn margin(life: Duration) -> Duration {
 /// The answer of a token endpoint. Some say 200 and refuse all the same.
 fn granted(answer: Answer) -> Result<Granted, Error> {
     let status = answer.status.as_u16();
-    let value = answer.text().and_then(|text| Value::parse(text).ok()).unwrap_or_default();
+    let value = answer
+        .text()
+        .and_then(|text| Value::parse(text).ok())
+        .unwrap_or_default();
     let text = |name| value.get(name).and_then(Value::as_text);
     let refused = |fault, said: String| Error::new(fault, DOING, said).status(status);
     if let (true, Some(access)) = (answer.status.is_success(), text("access_token")) {
@@ -298,7 +316,9 @@ fn granted(answer: Answer) -> Result<Granted, Error> {
         return Ok(Granted {
             access: access.into(),
             life: life.map_or(LIFE, Duration::from_secs).min(LIFE_MAX),
-            refresh: text("refresh_token").filter(|token| !token.is_empty()).map(SecretString::from),
+            refresh: text("refresh_token")
+                .filter(|token| !token.is_empty())
+                .map(SecretString::from),
         });
     }
     let said = match text("error") {

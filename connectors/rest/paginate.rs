@@ -107,7 +107,9 @@ impl Slot {
 
 /// The value with another one at a place in it; what is not there yet is made.
 fn with(within: Value, steps: &[Step], value: Value) -> Value {
-    let Some((step, rest)) = steps.split_first() else { return value };
+    let Some((step, rest)) = steps.split_first() else {
+        return value;
+    };
     match (step, within) {
         (Step::At(at), within) => {
             let mut items = match within {
@@ -145,7 +147,11 @@ fn with(within: Value, steps: &[Step], value: Value) -> Value {
                     let mut replaced = Fields::with_capacity(fields.len());
                     let mut new = Some(new);
                     for (n, (key, member)) in fields.iter().enumerate() {
-                        let member = if n == place { new.take().unwrap_or_default() } else { member.clone() };
+                        let member = if n == place {
+                            new.take().unwrap_or_default()
+                        } else {
+                            member.clone()
+                        };
                         replaced.push(Name::new(key), member);
                     }
                     Value::Map(replaced)
@@ -269,7 +275,9 @@ impl Paginator {
                 return match total.filter(|total| *total > trail.rows) {
                     Some(total) => {
                         let rows = trail.rows;
-                        Err(unsound(format!("the listing ends after {rows} records, and {total} are said to be there")))
+                        Err(unsound(format!(
+                            "the listing ends after {rows} records, and {total} are said to be there"
+                        )))
                     }
                     None => Ok(None),
                 };
@@ -280,7 +288,9 @@ impl Paginator {
             _ => {}
         }
         if repeated {
-            return Err(unsound("the same page came twice; is the paging right as it is configured?".to_owned()));
+            return Err(unsound(
+                "the same page came twice; is the paging right as it is configured?".to_owned(),
+            ));
         }
         Ok(Some(next))
     }
@@ -368,15 +378,22 @@ fn hash_of(rows: &[Hash]) -> Hash {
 
 /// `Link: <https://…>; rel="next"` (RFC 8288).
 fn next_link(answer: &Answer) -> Option<String> {
-    let all = answer.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok());
-    all.flat_map(links).find_map(|(url, rel)| rel.split_ascii_whitespace().any(|rel| rel == "next").then_some(url))
+    let all = answer
+        .headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|link| link.to_str().ok());
+    all.flat_map(links)
+        .find_map(|(url, rel)| rel.split_ascii_whitespace().any(|rel| rel == "next").then_some(url))
 }
 
 fn links(header: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = header;
     while let Some((_, from)) = rest.split_once('<') {
-        let Some((url, after)) = from.split_once('>') else { break };
+        let Some((url, after)) = from.split_once('>') else {
+            break;
+        };
         // The parameters go on to a comma that is not in quotes.
         let mut quoted = false;
         let end = after.find(|c| {
@@ -386,7 +403,9 @@ fn links(header: &str) -> Vec<(String, String)> {
         let (params, next) = after.split_at(end.unwrap_or(after.len()));
         let rel = params.split(';').find_map(|param| {
             let (name, value) = param.trim().split_once('=')?;
-            name.trim().eq_ignore_ascii_case("rel").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+            name.trim()
+                .eq_ignore_ascii_case("rel")
+                .then(|| value.trim().trim_matches('"').to_ascii_lowercase())
         });
         found.push((url.to_owned(), rel.unwrap_or_default()));
         rest = next;
@@ -400,14 +419,33 @@ fn read(reader: &mut Reader<'_>) -> Option<Paginator> {
     let kind = reader.field("type", "the kind of paging").required().choice(&KINDS);
     let slot = |text: &str| Slot::parse(text);
     let schema = || json!({"type": "string"});
-    let page_param = reader.field("page_param", "page_number: what takes the page's number").parsed(schema(), slot);
-    let first = reader.field("first", "page_number: the number of the first page").default("1").integer(0, 1);
-    let size_param = reader.field("size_param", "what takes the size of a page").parsed(schema(), slot);
-    let size = reader.field("size", "how many records a page is to have").integer(1, 100_000);
-    let offset_param = reader.field("offset_param", "offset: what takes the number of records to leave out").parsed(schema(), slot);
-    let limit_param = reader.field("limit_param", "offset: what takes the size of a page").parsed(schema(), slot);
-    let limit = reader.field("limit", "offset: how many records a page is to have").integer(1, 100_000);
-    let path = Jq::read(reader, "path", "cursor, next_url: jq over the answer, what leads to the next page");
+    let page_param = reader
+        .field("page_param", "page_number: what takes the page's number")
+        .parsed(schema(), slot);
+    let first = reader
+        .field("first", "page_number: the number of the first page")
+        .default("1")
+        .integer(0, 1);
+    let size_param = reader
+        .field("size_param", "what takes the size of a page")
+        .parsed(schema(), slot);
+    let size = reader
+        .field("size", "how many records a page is to have")
+        .integer(1, 100_000);
+    let offset_param = reader
+        .field("offset_param", "offset: what takes the number of records to leave out")
+        .parsed(schema(), slot);
+    let limit_param = reader
+        .field("limit_param", "offset: what takes the size of a page")
+        .parsed(schema(), slot);
+    let limit = reader
+        .field("limit", "offset: how many records a page is to have")
+        .integer(1, 100_000);
+    let path = Jq::read(
+        reader,
+        "path",
+        "cursor, next_url: jq over the answer, what leads to the next page",
+    );
     let param = reader.field("param", "cursor: what takes it").parsed(schema(), slot);
     let total = Jq::read(reader, "total", "jq over the answer: how many records there are in all");
     let more = Jq::read(reader, "more", "jq over the answer: holds while more pages follow");
@@ -421,10 +459,27 @@ fn read(reader: &mut Reader<'_>) -> Option<Paginator> {
         _ => &[],
     };
     let all = [
-        "page_param", "first", "size_param", "size", "offset_param", "limit_param", "limit", "path", "param", "total", "more",
+        "page_param",
+        "first",
+        "size_param",
+        "size",
+        "offset_param",
+        "limit_param",
+        "limit",
+        "path",
+        "param",
+        "total",
+        "more",
     ];
-    let present = |name: &str| reader.node().is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()));
-    let odd: Vec<&str> = all.into_iter().filter(|name| present(name) && !uses.contains(name)).collect();
+    let present = |name: &str| {
+        reader
+            .node()
+            .is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()))
+    };
+    let odd: Vec<&str> = all
+        .into_iter()
+        .filter(|name| present(name) && !uses.contains(name))
+        .collect();
     let needs: &[&str] = match kind {
         "page_number" => &["page_param"],
         "offset" => &["offset_param"],
@@ -440,15 +495,30 @@ fn read(reader: &mut Reader<'_>) -> Option<Paginator> {
     };
     let half = present("size_param") != present("size") || present("limit_param") != present("limit");
     for name in odd.iter().copied() {
-        let told = if uses.is_empty() { "nothing else".to_owned() } else { uses.join(", ") };
-        reader.problem_at(name, format!("a paginator of type {kind} has no `{name}`"), Some(format!("it has {told}")));
+        let told = if uses.is_empty() {
+            "nothing else".to_owned()
+        } else {
+            uses.join(", ")
+        };
+        reader.problem_at(
+            name,
+            format!("a paginator of type {kind} has no `{name}`"),
+            Some(format!("it has {told}")),
+        );
     }
     for name in lacks.iter().copied() {
         reader.problem(format!("a paginator of type {kind} needs `{name}`"), None);
     }
     if half && odd.is_empty() {
-        let (param, size) = if kind == "offset" { ("limit_param", "limit") } else { ("size_param", "size") };
-        reader.problem(format!("`{param}` and `{size}` go together: what takes the size of a page, and the size"), None);
+        let (param, size) = if kind == "offset" {
+            ("limit_param", "limit")
+        } else {
+            ("size_param", "size")
+        };
+        reader.problem(
+            format!("`{param}` and `{size}` go together: what takes the size of a page, and the size"),
+            None,
+        );
     }
     if !odd.is_empty() || !lacks.is_empty() || half {
         return None;
@@ -471,5 +541,10 @@ fn read(reader: &mut Reader<'_>) -> Option<Paginator> {
         "link_header" => Kind::LinkHeader,
         _ => Kind::Whole,
     };
-    Some(Paginator { kind, size, total, more })
+    Some(Paginator {
+        kind,
+        size,
+        total,
+        more,
+    })
 }

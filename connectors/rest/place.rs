@@ -93,9 +93,8 @@ impl Part {
 
 fn names(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = text.split('.').map(str::to_owned).collect();
-    let good = |name: &String| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-    };
+    let good =
+        |name: &String| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     match names.iter().all(good) {
         true => Ok(names),
         false => Err("expected a field's name in the braces, such as {id} or {customer.id}".to_owned()),
@@ -115,7 +114,9 @@ fn field(record: &Value, names: &[String]) -> Result<String, Malformed> {
     let (path, kind) = (names.join("."), at.kind());
     match scalar(at.clone()) {
         Ok(Some(text)) => Ok(text),
-        Ok(None) => Err(Malformed(format!("the path needs {{{path}}}, which the record does not have"))),
+        Ok(None) => Err(Malformed(format!(
+            "the path needs {{{path}}}, which the record does not have"
+        ))),
         Err(()) => Err(Malformed(format!("the path needs {{{path}}}, which is {kind}"))),
     }
 }
@@ -172,7 +173,12 @@ mod tests {
     fn placeholders_are_filled_and_encoded() {
         for (place, record, id, expected) in [
             ("/orders", "{}", None, "https://erp.example.com/api/orders"),
-            ("/orders/{id}", "{}", Some("17"), "https://erp.example.com/api/orders/17"),
+            (
+                "/orders/{id}",
+                "{}",
+                Some("17"),
+                "https://erp.example.com/api/orders/17",
+            ),
             (
                 "/orders/{id}/cancel",
                 r#"{"id":9}"#,
@@ -185,7 +191,12 @@ mod tests {
                 None,
                 "https://erp.example.com/api/c/5-00%207",
             ),
-            ("/p/{sku}", r#"{"sku":"50%"}"#, None, "https://erp.example.com/api/p/50%25"),
+            (
+                "/p/{sku}",
+                r#"{"sku":"50%"}"#,
+                None,
+                "https://erp.example.com/api/p/50%25",
+            ),
         ] {
             assert_eq!(url(place, record, id).unwrap(), expected);
         }
@@ -193,14 +204,29 @@ mod tests {
 
     #[test]
     fn what_would_leave_the_path_is_refused() {
-        for bad in ["..", ".", "", "../x", "a/../../b", "..\\x", "%2e%2e", "%252e%252e/x", "a\nb", "x/.."] {
+        for bad in [
+            "..",
+            ".",
+            "",
+            "../x",
+            "a/../../b",
+            "..\\x",
+            "%2e%2e",
+            "%252e%252e/x",
+            "a\nb",
+            "x/..",
+        ] {
             let mut record = String::from(r#"{"sku":"#);
             contract::write_text(bad, &mut record);
             record.push('}');
             assert!(url("/p/{sku}", &record, None).is_err(), "{bad:?}");
             assert!(url("/p/{id}", "{}", Some(bad)).is_err(), "{bad:?}");
         }
-        for (record, part) in [("{}", "does not have"), (r#"{"sku":[1]}"#, "is a list"), (r#"{"sku":null}"#, "not have")] {
+        for (record, part) in [
+            ("{}", "does not have"),
+            (r#"{"sku":[1]}"#, "is a list"),
+            (r#"{"sku":null}"#, "not have"),
+        ] {
             let error = url("/p/{sku}", record, None).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
@@ -208,7 +234,20 @@ mod tests {
 
     #[test]
     fn paths_that_are_none_are_refused_when_they_are_read() {
-        for bad in ["orders", "", "/a?b=1", "/a#b", "/a/{", "/a/}", "/a/{}", "/a/{x y}", "/a/../b", "/a/%2E%2e", "/a b", "/ä"] {
+        for bad in [
+            "orders",
+            "",
+            "/a?b=1",
+            "/a#b",
+            "/a/{",
+            "/a/}",
+            "/a/{}",
+            "/a/{x y}",
+            "/a/../b",
+            "/a/%2E%2e",
+            "/a b",
+            "/ä",
+        ] {
             assert!(Place::parse(bad).is_err(), "{bad}");
         }
     }

@@ -83,35 +83,59 @@ pub(super) struct Found {
 impl PullSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<PullSettings> {
         let mut secrets = Vec::new();
-        let method = reader.field("method", "the HTTP method").default("GET").choice(&["GET", "POST"]);
+        let method = reader
+            .field("method", "the HTTP method")
+            .default("GET")
+            .choice(&["GET", "POST"]);
         let path = place(reader);
         let params = pairs(reader, "params", "query parameters, as they are sent", &mut secrets);
-        let headers = pairs(reader, "headers", "headers of this request, as they are sent", &mut secrets);
-        let body = reader.field("body", "with POST: the body, as it is sent").raw(json!({}));
+        let headers = pairs(
+            reader,
+            "headers",
+            "headers of this request, as they are sent",
+            &mut secrets,
+        );
+        let body = reader
+            .field("body", "with POST: the body, as it is sent")
+            .raw(json!({}));
         let body = body.map(|node| literals(node, &mut secrets));
         let encoding = reader
             .field("encoding", "how the body is written")
             .default("json")
             .choice(&["json", "form"]);
-        let data = Jq::required(reader, "data_selector", "jq over the answer: the list of records, such as .items");
+        let data = Jq::required(
+            reader,
+            "data_selector",
+            "jq over the answer: the list of records, such as .items",
+        );
         let key = Jq::required(reader, "primary_key", "jq over a record: what tells it from all others");
         let cursor = cursor(reader);
         let pages = Paginator::read(reader);
-        let read = reader.field("read", "how one record is read by its key").object(|reader| {
-            let place = place(reader);
-            let params = pairs(reader, "params", "query parameters, as they are sent", &mut Vec::new());
-            let data = Jq::read(reader, "data_selector", "jq over the answer: the record; default the answer itself");
-            Some(ReadSettings {
-                place: place?,
-                params: params?,
-                data,
-            })
-        });
+        let read = reader
+            .field("read", "how one record is read by its key")
+            .object(|reader| {
+                let place = place(reader);
+                let params = pairs(reader, "params", "query parameters, as they are sent", &mut Vec::new());
+                let data = Jq::read(
+                    reader,
+                    "data_selector",
+                    "jq over the answer: the record; default the answer itself",
+                );
+                Some(ReadSettings {
+                    place: place?,
+                    params: params?,
+                    data,
+                })
+            });
         let rules = Rules::read(reader);
         let (place, method) = (path?, method?);
         if let Some(field) = place.fields().next() {
             let hint = Some("what differs from record to record belongs under `read`".to_owned());
-            reader.problem_at("path", format!("a listing has no record to fill {{{field}}} from"), hint);
+            reader.problem_at(
+                "path",
+                format!("a listing has no record to fill {{{field}}} from"),
+                hint,
+            );
             return None;
         }
         if body.is_some() && method == "GET" {
@@ -124,7 +148,11 @@ impl PullSettings {
             params: params?,
             headers: headers?,
             body,
-            encoding: if encoding? == "form" { Encoding::Form } else { Encoding::Json },
+            encoding: if encoding? == "form" {
+                Encoding::Form
+            } else {
+                Encoding::Json
+            },
             data: data?,
             key: key?,
             cursor: cursor?,
@@ -147,7 +175,9 @@ pub(super) fn pairs(
     doc: &'static str,
     secrets: &mut Vec<secrecy::SecretString>,
 ) -> Option<Vec<(String, String)>> {
-    let node = reader.field(name, doc).raw(json!({"type": "object", "additionalProperties": {}}));
+    let node = reader
+        .field(name, doc)
+        .raw(json!({"type": "object", "additionalProperties": {}}));
     let Some(node) = node else { return Some(Vec::new()) };
     let Kind::Map(fields) = &node.kind else {
         if !node.is_unresolved() {
@@ -188,8 +218,17 @@ fn read_cursor(reader: &mut Reader<'_>) -> Option<CursorSettings> {
         .field("param", "what takes it: a query parameter, or .a.path in the body")
         .required()
         .parsed(json!({"type": "string"}), Slot::parse);
-    let value = Jq::read(reader, "value", "jq over the mark: what the parameter holds; default the mark itself");
-    let start = reader.field("start", "the mark to begin with; default: the parameter is left out at first").text();
+    let value = Jq::read(
+        reader,
+        "value",
+        "jq over the mark: what the parameter holds; default the mark itself",
+    );
+    let start = reader
+        .field(
+            "start",
+            "the mark to begin with; default: the parameter is left out at first",
+        )
+        .text();
     let format = reader
         .field(
             "format",
@@ -204,11 +243,17 @@ fn read_cursor(reader: &mut Reader<'_>) -> Option<CursorSettings> {
             TimeZone::get(name).map_err(|error| error.to_string())
         });
     let inclusive = reader
-        .field("inclusive", "whether asking from a value on brings the records that have it")
+        .field(
+            "inclusive",
+            "whether asking from a value on brings the records that have it",
+        )
         .default("true")
         .boolean();
     let lag = reader
-        .field("lag", "how far each pass reaches back behind its mark, for what comes to light late")
+        .field(
+            "lag",
+            "how far each pass reaches back behind its mark, for what comes to light late",
+        )
         .default("10m")
         .duration();
     Some(CursorSettings {
@@ -236,28 +281,33 @@ impl Feed {
     }
 
     /// One page of what changed since the mark; of everything where there is none.
-    pub(super) async fn page(
-        &self,
-        since: &str,
-        at: &At,
-        trail: &mut Trail,
-        purpose: Use,
-    ) -> Result<Listed, Error> {
+    pub(super) async fn page(&self, since: &str, at: &At, trail: &mut Trail, purpose: Use) -> Result<Listed, Error> {
         let doing = format!("reading {} of {}", trail.place(), self.name);
-        let prepared = self.prepare(since, at).map_err(|Malformed(why)| Error::new(Fault::Denied, &doing, why))?;
+        let prepared = self
+            .prepare(since, at)
+            .map_err(|Malformed(why)| Error::new(Fault::Denied, &doing, why))?;
         let url = prepared.url.clone();
         let manner = self.manner(doing.clone(), purpose, Tries::Patient);
         let tries = std::sync::Mutex::new(trail);
         self.api
             .call(prepared, &manner, |answer| {
                 let value = self.settings.rules.judge(answer, &doing)?;
-                let rows = self.rows(&value).map_err(|Malformed(why)| unreadable(&doing, answer, why))?;
+                let rows = self
+                    .rows(&value)
+                    .map_err(|Malformed(why)| unreadable(&doing, answer, why))?;
                 let hashes: Vec<Hash> = rows.iter().map(|found| found.row.hash).collect();
-                let asked = Asked { at, url: &url, doing: &doing };
+                let asked = Asked {
+                    at,
+                    url: &url,
+                    doing: &doing,
+                };
                 // An answer that is refused here is asked for again, so what was learnt of it must not count.
                 let mut trail = tries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let mut learnt = trail.clone();
-                let next = self.settings.pages.next(&self.api, &asked, answer, &value, &hashes, &mut learnt)?;
+                let next = self
+                    .settings
+                    .pages
+                    .next(&self.api, &asked, answer, &value, &hashes, &mut learnt)?;
                 **trail = learnt;
                 Ok(Listed { rows, next })
             })
@@ -284,8 +334,13 @@ impl Feed {
         let mut headers = settings.headers.clone();
         let body = body.map(|body| match (settings.encoding, body) {
             (Encoding::Form, Value::Map(fields)) => {
-                headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
-                let fields = fields.iter().map(|(name, value)| (name.to_owned(), text_of(value.clone())));
+                headers.push((
+                    "Content-Type".to_owned(),
+                    "application/x-www-form-urlencoded".to_owned(),
+                ));
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), text_of(value.clone())));
                 form(&fields.collect::<Vec<_>>())
             }
             (_, body) => {
@@ -311,10 +366,13 @@ impl Feed {
             records = listed;
         }
         match records.iter().find(|record| !matches!(record, Value::Map(_))) {
-            Some(odd) if matches!(odd, Value::Null) && records.len() == 1 => {
-                Err(Malformed("the answer has no list where data_selector looks for it".to_owned()))
-            }
-            Some(odd) => Err(Malformed(format!("data_selector gives {} where records are wanted", odd.kind()))),
+            Some(odd) if matches!(odd, Value::Null) && records.len() == 1 => Err(Malformed(
+                "the answer has no list where data_selector looks for it".to_owned(),
+            )),
+            Some(odd) => Err(Malformed(format!(
+                "data_selector gives {} where records are wanted",
+                odd.kind()
+            ))),
             None => Ok(records.into_iter().map(|record| self.found(record)).collect()),
         }
     }
@@ -352,7 +410,10 @@ impl Feed {
         let doing = format!("reading {} {} ", self.name, plain(&key.0));
         let doing = doing.trim_end().to_owned();
         let wrong = |Malformed(why)| Error::new(Fault::Rejected, &doing, why);
-        let url = read.place.url(&self.api.base, &Value::Null, Some(&plain(&key.0))).map_err(wrong)?;
+        let url = read
+            .place
+            .url(&self.api.base, &Value::Null, Some(&plain(&key.0)))
+            .map_err(wrong)?;
         let prepared = self.simple(url, &read.params);
         let manner = self.manner(doing.clone(), purpose, Tries::Few(2));
         self.api
@@ -450,9 +511,13 @@ impl CursorSettings {
 
 fn unreadable(doing: &str, answer: &Answer, why: String) -> Error {
     let status = answer.status.as_u16();
-    Error::new(Fault::Denied, doing, format!("its answer is not what is expected: {why}"))
-        .status(status)
-        .hint("check data_selector against a real answer; `preview` shows what comes of it")
+    Error::new(
+        Fault::Denied,
+        doing,
+        format!("its answer is not what is expected: {why}"),
+    )
+    .status(status)
+    .hint("check data_selector against a real answer; `preview` shows what comes of it")
 }
 
 /// In the state a colon tells parts of a record apart, so none may stand in a key.
@@ -481,7 +546,11 @@ impl Source for Feed {
     }
 
     fn settled(&self, cursor: &Cursor) -> Cursor {
-        let lag = self.settings.cursor.as_ref().map_or(Duration::ZERO, |cursor| cursor.marks.lag);
+        let lag = self
+            .settings
+            .cursor
+            .as_ref()
+            .map_or(Duration::ZERO, |cursor| cursor.marks.lag);
         self.back(cursor, lag)
     }
 
@@ -528,7 +597,9 @@ impl Source for Feed {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.page("", &At::Start, &mut Trail::default(), Use::Feed).await.map(|_| ())
+        self.page("", &At::Start, &mut Trail::default(), Use::Feed)
+            .await
+            .map(|_| ())
     }
 }
 

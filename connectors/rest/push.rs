@@ -98,7 +98,10 @@ impl PushSettings {
             .required()
             .object(|reader| Action::read(reader, CREATES));
         let update = reader
-            .field("update", "the request that gives a record new content; without it changes are noted, not sent")
+            .field(
+                "update",
+                "the request that gives a record new content; without it changes are noted, not sent",
+            )
             .object(|reader| Action::read(reader, UPDATES));
         let find = reader
             .field("find", "how a record is looked for after an answer that never came")
@@ -106,19 +109,30 @@ impl PushSettings {
         let read = reader
             .field("read", "how a record is read by its id, and what of it is compared")
             .object(Read::read);
-        let cancel = reader.field("cancel", "the request that cancels a record").object(Cancel::read);
+        let cancel = reader
+            .field("cancel", "the request that cancels a record")
+            .object(Cancel::read);
         let about = "statuses that say that the record is there already; default 409";
         let given = reader.node().is_some_and(|node| node.get("conflict").is_some());
         let conflict = statuses(reader, "conflict", about);
         let idempotency = reader
-            .field("idempotency", "trusted: the other side carries one key out once, however often it comes")
+            .field(
+                "idempotency",
+                "trusted: the other side carries one key out once, however often it comes",
+            )
             .default("untrusted")
             .choice(&["untrusted", "trusted"]);
-        let batch = reader.field("batch", "how several records are created by one request").object(Batch::read);
+        let batch = reader
+            .field("batch", "how several records are created by one request")
+            .object(Batch::read);
         let list = reader
             .field("list", "how all records that are there are listed; for reconcile")
             .object(Listing::read);
-        let named = |name: &str| reader.node().is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()));
+        let named = |name: &str| {
+            reader
+                .node()
+                .is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()))
+        };
         let broken = [
             ("update", update.is_some()),
             ("find", find.is_some()),
@@ -134,17 +148,28 @@ impl PushSettings {
             let hint = "idempotency_header: Idempotency-Key".to_owned();
             reader.problem_at("idempotency", "no key is sent that could be trusted", Some(hint));
         }
-        for (name, place) in [("create", Some(&create.shape.place)), ("find", find.as_ref().map(|find| &find.shape.place))] {
+        for (name, place) in [
+            ("create", Some(&create.shape.place)),
+            ("find", find.as_ref().map(|find| &find.shape.place)),
+        ] {
             if place.is_some_and(needs_id) {
                 let hint = Some("fill the path from a field of the mapped record, such as {reference}".to_owned());
                 reader.problem_at(name, "a record that is not there yet has no {id}", hint);
             }
         }
-        let later = [("update", update.is_some()), ("cancel", cancel.is_some()), ("read", read.is_some())];
+        let later = [
+            ("update", update.is_some()),
+            ("cancel", cancel.is_some()),
+            ("read", read.is_some()),
+        ];
         let told = create.id.is_some() || find.is_some() || batch.as_ref().is_some_and(Batch::tells_ids);
         if let Some((name, _)) = later.iter().find(|(_, given)| *given).filter(|_| !told) {
             let hint = Some("id: .data.id, under `create`".to_owned());
-            reader.problem_at(name, format!("`{name}` needs the record's id, and nothing tells it"), hint);
+            reader.problem_at(
+                name,
+                format!("`{name}` needs the record's id, and nothing tells it"),
+                hint,
+            );
         }
         if broken {
             return None;
@@ -167,7 +192,10 @@ impl PushSettings {
     fn share_conflict(&mut self) {
         let conflict = &self.conflict;
         self.create.rules.conflict.clone_from(conflict);
-        for action in [self.update.as_mut(), self.cancel.as_mut().map(|cancel| &mut cancel.action)] {
+        for action in [
+            self.update.as_mut(),
+            self.cancel.as_mut().map(|cancel| &mut cancel.action),
+        ] {
             if let Some(action) = action {
                 action.rules.conflict.clone_from(conflict);
             }
@@ -179,15 +207,23 @@ impl Action {
     fn read(reader: &mut Reader<'_>, usual: Usual) -> Option<Action> {
         let shape = Shape::read(reader, usual);
         let rules = Rules::read(reader);
-        let id = Jq::read(reader, "id", "jq over the answer: the other side's own id of the record");
+        let id = Jq::read(
+            reader,
+            "id",
+            "jq over the answer: the other side's own id of the record",
+        );
         let idempotency_header = reader
-            .field("idempotency_header", "the header that takes the record's idempotency key")
-            .parsed(serde_json::json!({"type": "string"}), |name| {
-                match reqwest::header::HeaderName::from_bytes(name.as_bytes()) {
+            .field(
+                "idempotency_header",
+                "the header that takes the record's idempotency key",
+            )
+            .parsed(
+                serde_json::json!({"type": "string"}),
+                |name| match reqwest::header::HeaderName::from_bytes(name.as_bytes()) {
                     Ok(_) => Ok(name.to_owned()),
                     Err(_) => Err("expected a header's name, such as Idempotency-Key".to_owned()),
-                }
-            });
+                },
+            );
         Some(Action {
             shape: shape?,
             rules: rules?,
@@ -218,7 +254,9 @@ impl Action {
     }
 
     fn receipt(&self, answer: &Value, doing: &str) -> Result<Receipt, Error> {
-        let Some(id) = &self.id else { return Ok(Receipt::default()) };
+        let Some(id) = &self.id else {
+            return Ok(Receipt::default());
+        };
         match id.text(answer, &Value::Null) {
             // What could not be told is not made up; the record is there all the same.
             Ok(id) => Ok(Receipt {
@@ -233,7 +271,11 @@ impl Find {
     fn read(reader: &mut Reader<'_>) -> Option<Find> {
         let shape = Shape::read(reader, LOOKS);
         let rules = Rules::read(reader);
-        let id = Jq::required(reader, "id", "jq over the answer: the id of what was found, null where nothing was");
+        let id = Jq::required(
+            reader,
+            "id",
+            "jq over the answer: the id of what was found, null where nothing was",
+        );
         Some(Find {
             shape: shape?,
             rules: rules?,
@@ -259,7 +301,11 @@ impl Read {
 impl Cancel {
     fn read(reader: &mut Reader<'_>) -> Option<Cancel> {
         let action = Action::read(reader, CANCELS);
-        let when = Jq::required(reader, "when", "jq over the source's record: holds when it is to be cancelled");
+        let when = Jq::required(
+            reader,
+            "when",
+            "jq over the source's record: holds when it is to be cancelled",
+        );
         Some(Cancel {
             action: action?,
             when: when?,
@@ -403,7 +449,10 @@ impl RecordTarget for Target {
             return Err(Error::new(Fault::Rejected, doing, "there is no `find`"));
         };
         let wrong = |Malformed(why)| Error::new(Fault::Rejected, &doing, why);
-        let prepared = find.shape.prepare(&self.api.base, record, None, record).map_err(wrong)?;
+        let prepared = find
+            .shape
+            .prepare(&self.api.base, record, None, record)
+            .map_err(wrong)?;
         self.api
             .call(prepared, &self.looks(&doing, &find.rules), |answer| {
                 if Target::is_nothing(answer) {
@@ -416,7 +465,9 @@ impl RecordTarget for Target {
                     (None, _) => Ok(None),
                     (Some(id), None) => Ok(Some(Receipt { id: Some(Key(id)) })),
                     (Some(one), Some(other)) => {
-                        let said = format!("more than one fits, such as {one} and {other}; only one of them can be this record");
+                        let said = format!(
+                            "more than one fits, such as {one} and {other}; only one of them can be this record"
+                        );
                         Err(Error::new(Fault::Rejected, &doing, said).hint("remove the double one there, then retry"))
                     }
                 }
@@ -431,7 +482,10 @@ impl RecordTarget for Target {
         };
         let wrong = |Malformed(why)| Error::new(Fault::Rejected, &doing, why);
         let around = around(Some(&id.0), "", &Key(String::new()));
-        let prepared = read.shape.prepare(&self.api.base, record, Some(&id.0), &around).map_err(wrong)?;
+        let prepared = read
+            .shape
+            .prepare(&self.api.base, record, Some(&id.0), &around)
+            .map_err(wrong)?;
         self.api
             .call(prepared, &self.looks(&doing, &read.rules), |answer| {
                 if Target::is_nothing(answer) {
@@ -453,7 +507,11 @@ impl RecordTarget for Target {
     async fn list(&self, after: Option<&Cursor>) -> Result<Listed, Error> {
         match &self.settings.list {
             Some(list) => list.part(&self.api, &self.name, after).await,
-            None => Err(Error::new(Fault::Rejected, format!("listing {}", self.name), "there is no `list`")),
+            None => Err(Error::new(
+                Fault::Rejected,
+                format!("listing {}", self.name),
+                "there is no `list`",
+            )),
         }
     }
 

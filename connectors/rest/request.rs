@@ -68,7 +68,10 @@ impl Shape {
         let headers = headers.and_then(|headers| sound(reader, headers));
         let body = read_body(reader, usual);
         let encoding = reader
-            .field("encoding", "how the body is written: json, or form as a browser sends it")
+            .field(
+                "encoding",
+                "how the body is written: json, or form as a browser sends it",
+            )
             .default("json")
             .choice(&["json", "form"]);
         Some(Shape {
@@ -77,7 +80,11 @@ impl Shape {
             params: params?,
             headers: headers?,
             body: body?,
-            encoding: if encoding? == "form" { Encoding::Form } else { Encoding::Json },
+            encoding: if encoding? == "form" {
+                Encoding::Form
+            } else {
+                Encoding::Json
+            },
         })
     }
 

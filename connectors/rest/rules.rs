@@ -29,8 +29,16 @@ impl Rules {
     /// The part that every request can have.
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Rules> {
         let success = Jq::read(reader, "success", "jq over the answer: holds when it was carried out");
-        let error = Jq::read(reader, "error", "jq over the answer: the other side's words where it was not");
-        let conflict_when = Jq::read(reader, "conflict_when", "jq over the answer: holds when it is there already");
+        let error = Jq::read(
+            reader,
+            "error",
+            "jq over the answer: the other side's words where it was not",
+        );
+        let conflict_when = Jq::read(
+            reader,
+            "conflict_when",
+            "jq over the answer: holds when it is there already",
+        );
         let refused = statuses(
             reader,
             "refused",
@@ -63,7 +71,10 @@ impl Rules {
             return Err(self.refusal(answer, doing));
         }
         if answer.too_large {
-            return fail(Fault::Transient { reached: true }, "the answer is larger than `answer_max`".to_owned());
+            return fail(
+                Fault::Transient { reached: true },
+                "the answer is larger than `answer_max`".to_owned(),
+            );
         }
         let text = match answer.text() {
             Some(text) => text.trim(),
@@ -72,7 +83,10 @@ impl Rules {
         if text.is_empty() {
             return match self.empty || status == 204 {
                 true => Ok(Value::Null),
-                false => fail(Fault::Transient { reached: true }, format!("it answered {status} with an empty body")),
+                false => fail(
+                    Fault::Transient { reached: true },
+                    format!("it answered {status} with an empty body"),
+                ),
             };
         }
         let value = match Value::parse(text) {
@@ -135,15 +149,19 @@ impl Rules {
             return error(Fault::Rejected);
         }
         match status {
-            300..=399 => error(Fault::Denied)
-                .hint("redirects are never followed, because credentials would go along; put the final address into base_url"),
+            300..=399 => error(Fault::Denied).hint(
+                "redirects are never followed, because credentials would go along; put the final address into base_url",
+            ),
             401 => error(Fault::Denied).hint("the credentials are not accepted: correct what stands under auth"),
             403 => error(Fault::Denied).hint(
                 "allow the user or the app of these credentials to do this; where 403 is about single records, write \
                  refused: [403]",
             ),
-            405 | 406 | 415 | 501 => error(Fault::Denied).hint("check `method`, `path`, `encoding` and `headers` of this request"),
-            404 => error(Fault::Rejected).hint("if all records are refused so, nothing is at this address: check `path` and base_url"),
+            405 | 406 | 415 | 501 => {
+                error(Fault::Denied).hint("check `method`, `path`, `encoding` and `headers` of this request")
+            }
+            404 => error(Fault::Rejected)
+                .hint("if all records are refused so, nothing is at this address: check `path` and base_url"),
             408 | 425 => error(Fault::Transient { reached: false }),
             500..=599 => error(Fault::Transient { reached: true }),
             _ => error(Fault::Rejected),
@@ -152,7 +170,12 @@ impl Rules {
 }
 
 fn refused(doing: &str, status: u16, words: &str) -> Error {
-    Error::new(Fault::Rejected, doing, format!("it answered {status}, and in it: {words}")).status(status)
+    Error::new(
+        Fault::Rejected,
+        doing,
+        format!("it answered {status}, and in it: {words}"),
+    )
+    .status(status)
 }
 
 fn clip(text: &str) -> String {
@@ -167,9 +190,11 @@ pub(super) fn statuses(reader: &mut Reader<'_>, name: &'static str, doc: &'stati
         .node()
         .is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()));
     let items = serde_json::json!({"type": "integer", "minimum": 300, "maximum": 599});
-    let read = reader.field(name, doc).list_of_parsed(items, |text| match text.parse::<u16>() {
-        Ok(status) if (300..=599).contains(&status) && status != 401 && status != 429 => Ok(status),
-        _ => Err("expected an HTTP status from 300 to 599 other than 401 and 429".to_owned()),
-    });
+    let read = reader
+        .field(name, doc)
+        .list_of_parsed(items, |text| match text.parse::<u16>() {
+            Ok(status) if (300..=599).contains(&status) && status != 401 && status != 429 => Ok(status),
+            _ => Err("expected an HTTP status from 300 to 599 other than 401 and 429".to_owned()),
+        });
     if given { read } else { Some(Vec::new()) }
 }

@@ -71,13 +71,17 @@ impl Session {
         let settings = &self.settings;
         let (body, kind) = match (&settings.body, settings.is_form) {
             (Value::Map(fields), true) => {
-                let fields = fields.iter().map(|(name, value)| (name.to_owned(), text_of(value.clone())));
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), text_of(value.clone())));
                 (form(&fields.collect::<Vec<_>>()), "application/x-www-form-urlencoded")
             }
             (body, _) => (body.to_json(), "application/json"),
         };
         let mut headers = settings.headers.clone();
-        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         let request = Request {
             method: settings.method.clone(),
@@ -104,7 +108,10 @@ impl Session {
         if !answer.status.is_success() && !(answer.status.is_redirection() && self.settings.token.is_none()) {
             return Err(refused("the login is refused"));
         }
-        let value = answer.text().and_then(|text| Value::parse(text).ok()).unwrap_or_default();
+        let value = answer
+            .text()
+            .and_then(|text| Value::parse(text).ok())
+            .unwrap_or_default();
         let malformed = |error: contract::Malformed| Error::new(Fault::Denied, DOING, error.0).status(status);
         if let Some(success) = &self.settings.success
             && !success.holds(&value, &Value::Null).map_err(malformed)?
@@ -136,9 +143,11 @@ impl Session {
     fn carry(&self, token: &SecretString) -> Result<Ticket, Error> {
         let plain = Ticket::default();
         match &self.settings.carry {
-            Carry::Header(name, prefix) => {
-                plain.header(name.clone(), &format!("{prefix}{}", token.expose_secret()), "the session's token")
-            }
+            Carry::Header(name, prefix) => plain.header(
+                name.clone(),
+                &format!("{prefix}{}", token.expose_secret()),
+                "the session's token",
+            ),
             Carry::Query(name) => Ok(plain.query(name, token)),
             Carry::Cookie(name) => plain.cookie(&format!("{name}={}", token.expose_secret())),
         }

@@ -38,9 +38,19 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) enum AuthSettings {
     None,
-    Bearer { scheme: String, token: SecretString },
-    Basic { user: SecretString, password: SecretString },
-    Key { name: String, in_query: bool, value: SecretString },
+    Bearer {
+        scheme: String,
+        token: SecretString,
+    },
+    Basic {
+        user: SecretString,
+        password: SecretString,
+    },
+    Key {
+        name: String,
+        in_query: bool,
+        value: SecretString,
+    },
     OAuth(Box<OAuthSettings>),
     Session(Box<SessionSettings>),
     /// Not resolved in this run.
@@ -53,7 +63,10 @@ impl Peer {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Peer> {
         let mut secrets = Vec::new();
         let base = reader
-            .field("base_url", "what all paths count from; https, or http on a loopback address")
+            .field(
+                "base_url",
+                "what all paths count from; https, or http on a loopback address",
+            )
             .required()
             .parsed(json!({"type": "string", "format": "uri"}), parse_base);
         let auth = auth(reader, base.as_ref());
@@ -78,7 +91,10 @@ impl Peer {
             .default("32MiB")
             .size();
         let ca_file = reader
-            .field("ca_file", "certificates (PEM) that are trusted beside those of this machine")
+            .field(
+                "ca_file",
+                "certificates (PEM) that are trusted beside those of this machine",
+            )
             .text();
         let ca_file = ca_file.map(|path| reader.resolve(&path));
         let headers = pairs(reader, "headers", "headers of every request", &mut secrets);
@@ -86,7 +102,10 @@ impl Peer {
         let params = pairs(reader, "params", "query parameters of every request", &mut secrets);
         let unknown = unknown(reader);
         let ping = reader
-            .field("ping", "a path to read for `check --connect`, where no resource is read")
+            .field(
+                "ping",
+                "a path to read for `check --connect`, where no resource is read",
+            )
             .parsed(json!({"type": "string", "pattern": "^/"}), Place::parse);
         Some(Peer {
             base: base?,
@@ -125,7 +144,10 @@ fn unknown(reader: &mut Reader<'_>) -> Option<Unknown> {
     let about = "after an answer that never came: how long to wait, and how long between two looks";
     reader.field("unknown", about).section(|reader| {
         let wait = reader
-            .field("wait", "before the first look; longer than the other side works on a request")
+            .field(
+                "wait",
+                "before the first look; longer than the other side works on a request",
+            )
             .default("120s")
             .duration();
         let recheck = reader
@@ -167,7 +189,10 @@ fn parse_https(text: &str) -> Result<Url, String> {
 }
 
 fn auth(reader: &mut Reader<'_>, base: Option<&Url>) -> Option<AuthSettings> {
-    let given = reader.node().and_then(|node| node.get("auth")).is_some_and(|node| !node.is_null());
+    let given = reader
+        .node()
+        .and_then(|node| node.get("auth"))
+        .is_some_and(|node| !node.is_null());
     let about = "how requests are signed in: none, bearer, basic, api_key, oauth2 or session";
     let read = reader.field("auth", about).object(|reader| read_auth(reader, base));
     if given { read } else { Some(AuthSettings::None) }
@@ -182,7 +207,9 @@ fn read_auth(reader: &mut Reader<'_>, base: Option<&Url>) -> Option<AuthSettings
     let token = reader.field("token", "bearer: the token").secret();
     let username = reader.field("username", "basic: the user's name").secret();
     let password = reader.field("password", "basic: the password").secret();
-    let name = reader.field("name", "api_key: the name of the header or of the parameter").text();
+    let name = reader
+        .field("name", "api_key: the name of the header or of the parameter")
+        .text();
     let place = reader
         .field("in", "api_key: where it goes")
         .default("header")
@@ -276,13 +303,19 @@ fn fits(reader: &mut Reader<'_>, kind: &str, uses: &[&str], needs: &[&str]) -> b
 
 fn oauth_fields(reader: &mut Reader<'_>, scheme: Option<String>) -> Option<OAuthSettings> {
     let token_url = reader
-        .field("token_url", "oauth2: where tokens are given; https, or http on a loopback address")
+        .field(
+            "token_url",
+            "oauth2: where tokens are given; https, or http on a loopback address",
+        )
         .parsed(json!({"type": "string", "format": "uri"}), parse_https);
     let client_id = reader.field("client_id", "oauth2: the client's id").secret();
     let client_secret = reader.field("client_secret", "oauth2: the client's secret").secret();
     let scope = reader.field("scope", "oauth2: what is asked for").text();
     let refresh_token = reader
-        .field("refresh_token", "oauth2: the token that a person got once; without it the client's credentials are used")
+        .field(
+            "refresh_token",
+            "oauth2: the token that a person got once; without it the client's credentials are used",
+        )
         .secret();
     let authorize_url = reader
         .field("authorize_url", "oauth2: where a person logs in again; for messages")
@@ -291,7 +324,12 @@ fn oauth_fields(reader: &mut Reader<'_>, scheme: Option<String>) -> Option<OAuth
         .field("client_auth", "oauth2: where the client's credentials go")
         .default("body")
         .choice(&["body", "header"]);
-    let params = pairs(reader, "params", "oauth2: more of the form that is sent", &mut Vec::new());
+    let params = pairs(
+        reader,
+        "params",
+        "oauth2: more of the form that is sent",
+        &mut Vec::new(),
+    );
     Some(OAuthSettings {
         token_url: token_url?,
         client_id: client_id?,
@@ -320,14 +358,25 @@ fn session_fields(reader: &mut Reader<'_>, base: Option<&Url>) -> Option<Session
     let login = reader
         .field("login", "session: the request that signs in")
         .object(|reader| read_login(reader, base));
-    let token = Jq::read(reader, "token_path", "session: jq over the answer, the token; default: its cookies are kept");
+    let token = Jq::read(
+        reader,
+        "token_path",
+        "session: jq over the answer, the token; default: its cookies are kept",
+    );
     let carry = reader
         .field("send", "session: how the token goes along")
         .section(read_carry);
     let life = reader
-        .field("life", "session: how long a login is good; default: until it is refused")
+        .field(
+            "life",
+            "session: how long a login is good; default: until it is refused",
+        )
         .duration();
-    let expired = statuses(reader, "expired", "session: statuses besides 401 that say that the session has ended");
+    let expired = statuses(
+        reader,
+        "expired",
+        "session: statuses besides 401 that say that the session has ended",
+    );
     let expired_when = Jq::read(
         reader,
         "expired_when",
@@ -355,8 +404,13 @@ fn session_fields(reader: &mut Reader<'_>, base: Option<&Url>) -> Option<Session
 fn read_login(reader: &mut Reader<'_>, base: Option<&Url>) -> Option<Login> {
     let mut secrets = Vec::new();
     let place = super::request::place(reader);
-    let method = reader.field("method", "the HTTP method").default("POST").choice(&["POST", "PUT", "GET"]);
-    let form = reader.field("form", "the form's fields, as they are sent").raw(json!({"type": "object"}));
+    let method = reader
+        .field("method", "the HTTP method")
+        .default("POST")
+        .choice(&["POST", "PUT", "GET"]);
+    let form = reader
+        .field("form", "the form's fields, as they are sent")
+        .raw(json!({"type": "object"}));
     let form = form.map(|node| literals(node, &mut secrets));
     let json_body = reader.field("json", "the JSON body, as it is sent").raw(json!({}));
     let json_body = json_body.map(|node| literals(node, &mut secrets));
@@ -431,7 +485,14 @@ mod tests {
         ] {
             assert_eq!(parse_base(text).unwrap().as_str(), base);
         }
-        for bad in ["http://erp.example.com", "ftp://x", "erp", "https://u:p@x.test", "https://x.test/?a", "https://x.test/#a"] {
+        for bad in [
+            "http://erp.example.com",
+            "ftp://x",
+            "erp",
+            "https://u:p@x.test",
+            "https://x.test/?a",
+            "https://x.test/#a",
+        ] {
             assert!(parse_base(bad).is_err(), "{bad}");
         }
     }

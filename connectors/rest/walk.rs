@@ -85,7 +85,9 @@ impl Walk {
     }
 
     fn note(&mut self, mark: String) {
-        let Some(cursor) = &self.feed.settings.cursor else { return };
+        let Some(cursor) = &self.feed.settings.cursor else {
+            return;
+        };
         if cursor.marks.compare(&mark, &self.reading.last).is_lt() {
             self.reading.ascending = false;
         }
@@ -133,9 +135,13 @@ impl Walk {
 #[async_trait]
 impl Pass for Walk {
     async fn step(&mut self) -> Result<Step, Error> {
-        let listed = self.feed.page(&self.since, &self.at, &mut self.trail, self.purpose).await?;
+        let listed = self
+            .feed
+            .page(&self.since, &self.at, &mut self.trail, self.purpose)
+            .await?;
         let rows = self.take(listed.rows);
-        let covered: Vec<(Key, Option<rust_decimal::Decimal>)> = rows.iter().map(|row| (row.key.clone(), None)).collect();
+        let covered: Vec<(Key, Option<rust_decimal::Decimal>)> =
+            rows.iter().map(|row| (row.key.clone(), None)).collect();
         let mut step = Step {
             rows,
             covered,

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::stage;
 
 /// A program, and the Debian package that it comes in.
-const NEEDS: [(&str, &str); 6] = [
+const NEEDS: [(&str, &str); 7] = [
     // System calls are counted, made to fail, and cut off by a kill.
     ("strace", "strace"),
     // A process is run as another user, on a small disk of its own, and sent signals.
@@ -18,6 +18,8 @@ const NEEDS: [(&str, &str); 6] = [
     ("faketime", "faketime"),
     // The unit files are checked by the tool that reads them.
     ("systemd-analyze", "systemd"),
+    // A real ERP is installed and started; the package of Debian's own python lacks what makes its environments.
+    ("python3", "python3-venv"),
 ];
 
 pub(crate) fn provide() -> anyhow::Result<()> {

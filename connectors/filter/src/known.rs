@@ -111,7 +111,16 @@ pub(crate) const FUNCTIONS: &[(&str, &[usize])] = &[
     ("with_entries", &[1]),
 ];
 
-pub(crate) const FORMATS: &[&str] = &["@base64", "@base64d", "@base64url", "@html", "@json", "@text", "@uri", "@urid"];
+pub(crate) const FORMATS: &[&str] = &[
+    "@base64",
+    "@base64d",
+    "@base64url",
+    "@html",
+    "@json",
+    "@text",
+    "@uri",
+    "@urid",
+];
 
 /// Known to jq, refused here, and why.
 pub(crate) const REFUSED: &[(&[&str], &str)] = &[

@@ -24,25 +24,52 @@ fn stock() -> Reply {
 async fn fixed_credentials_go_along_as_configured() {
     for (auth, header, expected) in [
         (json!({"type": "bearer", "token": "tok"}), "authorization", "Bearer tok"),
-        (json!({"type": "bearer", "token": "tok", "scheme": "Token"}), "authorization", "Token tok"),
-        (json!({"type": "basic", "username": "u", "password": "pass"}), "authorization", "Basic dTpwYXNz"),
-        (json!({"type": "api_key", "name": "DOLAPIKEY", "value": "key1"}), "dolapikey", "key1"),
+        (
+            json!({"type": "bearer", "token": "tok", "scheme": "Token"}),
+            "authorization",
+            "Token tok",
+        ),
+        (
+            json!({"type": "basic", "username": "u", "password": "pass"}),
+            "authorization",
+            "Basic dTpwYXNz",
+        ),
+        (
+            json!({"type": "api_key", "name": "DOLAPIKEY", "value": "key1"}),
+            "dolapikey",
+            "key1",
+        ),
     ] {
         let server = Server::start(|_| stock()).await;
-        connect(&erp(&server.url(), auth, resources())).pass("stock", "").await.unwrap();
+        connect(&erp(&server.url(), auth, resources()))
+            .pass("stock", "")
+            .await
+            .unwrap();
         assert_eq!(server.asked()[0].header(header), Some(expected));
     }
     let server = Server::start(|_| stock()).await;
     let auth = json!({"type": "api_key", "in": "query", "name": "key", "value": "a b"});
-    connect(&erp(&server.url(), auth, resources())).pass("stock", "").await.unwrap();
+    connect(&erp(&server.url(), auth, resources()))
+        .pass("stock", "")
+        .await
+        .unwrap();
     assert_eq!(server.asked()[0].param("key"), Some("a b"));
 }
 
 #[tokio::test]
 async fn fixed_credentials_that_are_refused_are_for_a_person() {
     let server = Server::start(|_| status(401, json!({}))).await;
-    let rig = connect(&erp(&server.url(), json!({"type": "bearer", "token": "tok1"}), resources()));
-    let error = rig.target("orders").create(&[push(1, json!({}))]).await.remove(0).unwrap_err();
+    let rig = connect(&erp(
+        &server.url(),
+        json!({"type": "bearer", "token": "tok1"}),
+        resources(),
+    ));
+    let error = rig
+        .target("orders")
+        .create(&[push(1, json!({}))])
+        .await
+        .remove(0)
+        .unwrap_err();
     assert_eq!(error.fault, Fault::Denied);
     assert!(error.hint.unwrap().contains("under auth"));
     assert_eq!(server.asked().len(), 1);
@@ -72,7 +99,9 @@ impl Tokens {
         if asked.path == "/api/token" {
             return self.give(asked);
         }
-        let number = asked.header("authorization").and_then(|text| text.strip_prefix("Bearer access-"));
+        let number = asked
+            .header("authorization")
+            .and_then(|text| text.strip_prefix("Bearer access-"));
         let number: u64 = number.and_then(|text| text.parse().ok()).unwrap_or(0);
         match number > self.ended.load(Ordering::SeqCst) && number <= self.given.load(Ordering::SeqCst) {
             true => stock(),
@@ -82,10 +111,18 @@ impl Tokens {
 
     fn give(&self, asked: &Asked) -> Reply {
         let form = reqwest::Url::parse(&format!("http://x/?{}", asked.body)).unwrap();
-        let field = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let field = |name: &str| {
+            form.query_pairs()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
         let mut refresh = self.refresh.lock().unwrap();
-        if field("grant_type").as_deref() == Some("refresh_token") && field("refresh_token").as_ref() != Some(&refresh) {
-            return status(400, json!({"error": "invalid_grant", "error_description": "refresh token used"}));
+        if field("grant_type").as_deref() == Some("refresh_token") && field("refresh_token").as_ref() != Some(&refresh)
+        {
+            return status(
+                400,
+                json!({"error": "invalid_grant", "error_description": "refresh token used"}),
+            );
         }
         let number = self.given.fetch_add(1, Ordering::SeqCst) + 1;
         *refresh = format!("refresh-{number}");
@@ -198,11 +235,17 @@ async fn er_04_a_token_that_was_lost_between_refresh_and_save_is_told_with_the_w
     let mark = contract::Hash::of(b"refresh-0").hex();
     notes.put("oauth.renewing", mark).await;
     *tokens.refresh.lock().unwrap() = "refresh-9".to_owned();
-    let error = remembering(&settings, notes.clone()).pass("stock", "").await.unwrap_err();
+    let error = remembering(&settings, notes.clone())
+        .pass("stock", "")
+        .await
+        .unwrap_err();
     assert_eq!(error.fault, Fault::Denied);
     assert!(error.answer.contains("cut off while it renewed"), "{error}");
     let hint = error.hint.clone().unwrap();
-    assert!(hint.contains("grant_type=authorization_code") && hint.contains("auth.refresh_token"), "{hint}");
+    assert!(
+        hint.contains("grant_type=authorization_code") && hint.contains("auth.refresh_token"),
+        "{hint}"
+    );
     assert!(hint.contains(&format!("{}/token", server.url())), "{hint}");
 }
 
@@ -211,8 +254,14 @@ async fn er_04_a_command_that_keeps_nothing_does_not_use_the_refresh_token_up() 
     let tokens = Tokens::new(3600);
     let server = token_server(&tokens).await;
     let settings = erp(&server.url(), refreshing(&server), resources());
-    let error = remembering(&settings, Arc::new(Forgets)).pass("stock", "").await.unwrap_err();
-    assert!(error.fault == Fault::Denied && error.answer.contains("keeps nothing"), "{error}");
+    let error = remembering(&settings, Arc::new(Forgets))
+        .pass("stock", "")
+        .await
+        .unwrap_err();
+    assert!(
+        error.fault == Fault::Denied && error.answer.contains("keeps nothing"),
+        "{error}"
+    );
     assert!(server.asked().is_empty());
 }
 
@@ -231,7 +280,10 @@ async fn er_05_after_three_refusals_nothing_is_asked_until_the_credentials_chang
     }
     assert_eq!(server.count("POST", "/api/token"), 3);
     // Not by another process either.
-    let error = remembering(&settings, notes.clone()).pass("stock", "").await.unwrap_err();
+    let error = remembering(&settings, notes.clone())
+        .pass("stock", "")
+        .await
+        .unwrap_err();
     assert!(error.answer.contains("3 times in a row"), "{error}");
     assert_eq!(server.count("POST", "/api/token"), 3);
     // But with others, or because a person asks.
@@ -256,7 +308,10 @@ async fn er_05_a_401_gets_one_new_token_and_then_a_person() {
     let target = rig.target("orders");
     let error = target.create(&[push(1, json!({}))]).await.remove(0).unwrap_err();
     assert_eq!(error.fault, Fault::Denied);
-    assert_eq!((server.count("POST", "/api/token"), server.count("POST", "/api/orders")), (2, 2));
+    assert_eq!(
+        (server.count("POST", "/api/token"), server.count("POST", "/api/orders")),
+        (2, 2)
+    );
 }
 
 #[tokio::test]
@@ -269,7 +324,12 @@ async fn trouble_at_the_token_address_says_nothing_of_the_record() {
         })
         .await;
         let rig = connect(&erp(&server.url(), client(&server), resources()));
-        let error = rig.target("orders").create(&[push(1, json!({}))]).await.remove(0).unwrap_err();
+        let error = rig
+            .target("orders")
+            .create(&[push(1, json!({}))])
+            .await
+            .remove(0)
+            .unwrap_err();
         assert_eq!(error.fault, Fault::Transient { reached: false }, "{reply:?}: {error}");
     }
 }
@@ -278,12 +338,19 @@ async fn trouble_at_the_token_address_says_nothing_of_the_record() {
 async fn a_session_is_opened_with_a_form_or_json_and_kept_by_cookie_or_token() {
     let cookie = json!({"type": "session", "login": {"path": "/login", "form": {"user": "u", "password": "p&w1"}}});
     let server = Server::start(|asked| match asked.path.as_str() {
-        "/api/login" => with(with(ok(json!({})), "Set-Cookie", "sid=abc123; Path=/; HttpOnly"), "Set-Cookie", "lang=bn2x"),
+        "/api/login" => with(
+            with(ok(json!({})), "Set-Cookie", "sid=abc123; Path=/; HttpOnly"),
+            "Set-Cookie",
+            "lang=bn2x",
+        ),
         _ if asked.header("cookie") == Some("sid=abc123; lang=bn2x") => stock(),
         _ => status(401, json!({})),
     })
     .await;
-    connect(&erp(&server.url(), cookie, resources())).pass("stock", "").await.unwrap();
+    connect(&erp(&server.url(), cookie, resources()))
+        .pass("stock", "")
+        .await
+        .unwrap();
     assert_eq!(server.asked()[0].body, "user=u&password=p%26w1");
 
     let token = json!({
@@ -297,7 +364,10 @@ async fn a_session_is_opened_with_a_form_or_json_and_kept_by_cookie_or_token() {
         _ => status(401, json!({})),
     })
     .await;
-    connect(&erp(&server.url(), token, resources())).pass("stock", "").await.unwrap();
+    connect(&erp(&server.url(), token, resources()))
+        .pass("stock", "")
+        .await
+        .unwrap();
     assert_eq!(server.asked()[0].body, r#"{"params":{"db":"prod","n":1}}"#);
 }
 
@@ -322,14 +392,22 @@ async fn a_session_that_ended_is_opened_again_also_where_a_200_says_so() {
         })
         .await;
         let rig = connect(&erp(&server.url(), auth.clone(), resources()));
-        rig.target("orders").create(&[push(1, json!({}))]).await.remove(0).unwrap();
+        rig.target("orders")
+            .create(&[push(1, json!({}))])
+            .await
+            .remove(0)
+            .unwrap();
         assert_eq!(logins.load(Ordering::SeqCst), 2, "{reply:?}");
     }
 }
 
 #[tokio::test]
 async fn a_login_that_is_refused_is_for_a_person() {
-    for reply in [status(401, json!({})), ok(json!({"result": false})), ok(json!({"result": true}))] {
+    for reply in [
+        status(401, json!({})),
+        ok(json!({"result": false})),
+        ok(json!({"result": true})),
+    ] {
         let told = reply.clone();
         let server = Server::start(move |_| told.clone()).await;
         let auth = json!({

@@ -24,19 +24,33 @@ fn connected(server: &Server, settings: Json) -> Rig {
 }
 
 fn rows(from: usize, to: usize) -> Vec<Json> {
-    (from..to).map(|n| json!({"sku": format!("S{n}"), "on_hand": n})).collect()
+    (from..to)
+        .map(|n| json!({"sku": format!("S{n}"), "on_hand": n}))
+        .collect()
 }
 
 /// The paging that a server does, and the settings for it.
 fn styles() -> [(&'static str, Json); 7] {
     [
-        ("page", json!({"type": "page_number", "page_param": "page", "size_param": "limit", "size": 7})),
-        ("page0", json!({"type": "page_number", "page_param": "page", "first": 0, "size_param": "limit", "size": 7})),
-        ("offset", json!({"type": "offset", "offset_param": "start", "limit_param": "limit", "limit": 7})),
+        (
+            "page",
+            json!({"type": "page_number", "page_param": "page", "size_param": "limit", "size": 7}),
+        ),
+        (
+            "page0",
+            json!({"type": "page_number", "page_param": "page", "first": 0, "size_param": "limit", "size": 7}),
+        ),
+        (
+            "offset",
+            json!({"type": "offset", "offset_param": "start", "limit_param": "limit", "limit": 7}),
+        ),
         ("cursor", json!({"type": "cursor", "path": ".next", "param": "after"})),
         ("url", json!({"type": "next_url", "path": ".next"})),
         ("link", json!({"type": "link_header"})),
-        ("body", json!({"type": "offset", "offset_param": ".params.page.start", "limit_param": ".params.limit", "limit": 7})),
+        (
+            "body",
+            json!({"type": "offset", "offset_param": ".params.page.start", "limit_param": ".params.limit", "limit": 7}),
+        ),
     ]
 }
 
@@ -45,7 +59,9 @@ fn page(style: &str, asked: &Asked, all: &[Json], cap: usize) -> Reply {
     let body = asked.json();
     let size = match style {
         "page" | "page0" | "offset" => asked.number("limit").min(cap),
-        "body" => usize::try_from(body["params"]["limit"].as_u64().unwrap()).unwrap().min(cap),
+        "body" => usize::try_from(body["params"]["limit"].as_u64().unwrap())
+            .unwrap()
+            .min(cap),
         _ => cap,
     };
     let from = match style {
@@ -60,7 +76,9 @@ fn page(style: &str, asked: &Asked, all: &[Json], cap: usize) -> Reply {
     let more = to < all.len();
     match style {
         "cursor" => ok(json!({"items": items, "next": if more { json!(to.to_string()) } else { json!(null) }})),
-        "url" => ok(json!({"items": items, "next": if more { json!(format!("/api/stock?after={to}")) } else { json!(null) }})),
+        "url" => ok(
+            json!({"items": items, "next": if more { json!(format!("/api/stock?after={to}")) } else { json!(null) }}),
+        ),
         "link" if more => with(
             ok(json!({"items": items})),
             "Link",
@@ -71,7 +89,10 @@ fn page(style: &str, asked: &Asked, all: &[Json], cap: usize) -> Reply {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 proptest! {
@@ -152,7 +173,9 @@ impl World {
 
     fn someone_edits(&mut self) {
         let edits = self.edits.pop();
-        let Some((row, pause)) = edits.filter(|(_, pause)| *pause < 3) else { return };
+        let Some((row, pause)) = edits.filter(|(_, pause)| *pause < 3) else {
+            return;
+        };
         self.now += u64::from(pause);
         let now = self.now;
         if let Some(row) = self.rows.get_mut(row) {
@@ -163,7 +186,15 @@ impl World {
     fn since(&self, since: Option<&str>, inclusive: bool) -> Vec<Json> {
         let since: Option<u64> = since.map(|text| text.parse::<i64>().unwrap().max(0) as u64);
         let mut rows = self.rows.clone();
-        rows.retain(|(_, at)| since.is_none_or(|since| if inclusive { *at >= since } else { *at > since || since == 0 }));
+        rows.retain(|(_, at)| {
+            since.is_none_or(|since| {
+                if inclusive {
+                    *at >= since
+                } else {
+                    *at > since || since == 0
+                }
+            })
+        });
         rows.sort_by_key(|(n, at)| (*at, *n));
         rows.into_iter().map(World::told).collect()
     }
@@ -173,18 +204,23 @@ impl World {
     }
 
     fn all(&self) -> BTreeMap<String, String> {
-        self.rows.iter().map(|row| (format!("S{}", row.0), World::told(*row).to_string().replace(' ', ""))).map(|(key, _)| {
-            let row = self.rows.iter().find(|row| format!("S{}", row.0) == key).unwrap();
-            let told = World::told(*row);
-            let told = Value::parse(&told.to_string()).unwrap().to_json();
-            (key, told)
-        }).collect()
+        self.rows
+            .iter()
+            .map(|row| (format!("S{}", row.0), World::told(*row).to_string().replace(' ', "")))
+            .map(|(key, _)| {
+                let row = self.rows.iter().find(|row| format!("S{}", row.0) == key).unwrap();
+                let told = World::told(*row);
+                let told = Value::parse(&told.to_string()).unwrap().to_json();
+                (key, told)
+            })
+            .collect()
     }
 }
 
 #[tokio::test]
 async fn a_number_keeps_its_digits_and_a_key_its_colon() {
-    let server = Server::start(|_| text(200, "application/json", r#"{"items":[{"sku":"a:b%","price":1460.00}]}"#)).await;
+    let server =
+        Server::start(|_| text(200, "application/json", r#"{"items":[{"sku":"a:b%","price":1460.00}]}"#)).await;
     let rig = connected(&server, json!({}));
     let (records, _) = rig.pass("stock", "").await.unwrap();
     assert_eq!(records[0].0, "a%3Ab%25");
@@ -223,7 +259,8 @@ async fn er_06_a_next_page_elsewhere_is_never_asked_for() {
 async fn er_06_a_listing_that_goes_round_or_stands_still_fails() {
     for (style, paginator) in styles() {
         let server = Server::start(move |_| {
-            let reply = ok(json!({"items": rows(0, 7), "next": match style { "url" => "/api/stock?a=1", _ => "same" }}));
+            let reply =
+                ok(json!({"items": rows(0, 7), "next": match style { "url" => "/api/stock?a=1", _ => "same" }}));
             with(reply, "Link", "</api/stock?after=7>; rel=\"next\"")
         })
         .await;
@@ -311,7 +348,10 @@ async fn without_a_cursor_all_is_listed_and_told_by_content() {
         let mut pass = source.changes(&source.now().await.unwrap(), Use::Feed);
         let step = pass.step().await.unwrap();
         assert!(step.done);
-        step.rows.iter().map(|row| (row.key.clone(), row.hash)).collect::<BTreeSet<_>>()
+        step.rows
+            .iter()
+            .map(|row| (row.key.clone(), row.hash))
+            .collect::<BTreeSet<_>>()
     };
     assert_eq!(hashes().await, hashes().await);
 }
@@ -345,7 +385,10 @@ async fn a_record_without_a_key_is_told_and_the_others_go_on() {
     let server = Server::start(|_| ok(json!({"items": [{"sku": null, "a": 1}, {"sku": {"x": 1}}, {"sku": 7}]}))).await;
     let rig = connected(&server, json!({}));
     let (records, _) = rig.pass("stock", "").await.unwrap();
-    assert!(records[0].0.starts_with('?') && records[0].1.to_json().contains("no value at primary_key"), "{records:?}");
+    assert!(
+        records[0].0.starts_with('?') && records[0].1.to_json().contains("no value at primary_key"),
+        "{records:?}"
+    );
     assert!(records[1].1.to_json().contains("an object"), "{records:?}");
     assert_eq!(records[2].0, "7");
 }

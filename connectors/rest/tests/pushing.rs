@@ -73,14 +73,21 @@ async fn money_keeps_its_digits() {
 
 #[tokio::test]
 async fn er_01_an_answer_that_never_comes_is_unknown_and_nothing_is_sent_again() {
-    for reply in [Reply::Reset, Reply::Silence, text(502, "text/html", "<h1>bad gateway</h1>"), status(500, json!({}))] {
+    for reply in [
+        Reply::Reset,
+        Reply::Silence,
+        text(502, "text/html", "<h1>bad gateway</h1>"),
+        status(500, json!({})),
+    ] {
         let told = reply.clone();
         let server = Server::start(move |_| told.clone()).await;
         let error = create(&server, simple(), json!({"reference": "7"})).await.unwrap_err();
         assert_eq!(error.fault, Fault::Transient { reached: true }, "{reply:?}: {error}");
         assert_eq!(server.count("POST", "/api/orders"), 1, "{reply:?}");
         let exchange = error.exchange.unwrap();
-        assert!(exchange.request.contains("POST http://127.0.0.1") && exchange.request.contains(r#"{"reference":"7"}"#));
+        assert!(
+            exchange.request.contains("POST http://127.0.0.1") && exchange.request.contains(r#"{"reference":"7"}"#)
+        );
     }
 }
 
@@ -90,7 +97,12 @@ async fn er_01_what_was_never_sent_is_known_not_to_be_done() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let rig = connect(&erp(&format!("http://127.0.0.1:{port}"), none(), orders(simple())));
-    let error = rig.target("orders").create(&[push(7, json!({}))]).await.remove(0).unwrap_err();
+    let error = rig
+        .target("orders")
+        .create(&[push(7, json!({}))])
+        .await
+        .remove(0)
+        .unwrap_err();
     assert_eq!(error.fault, Fault::Transient { reached: false }, "{error}");
 }
 
@@ -118,7 +130,10 @@ async fn er_03_a_conflict_is_looked_up_and_compared_by_content() {
     let differences = target.compare(&id, &value(other)).await.unwrap().unwrap();
     let told: Vec<&str> = differences.iter().map(|difference| difference.field.as_str()).collect();
     assert_eq!(told, ["total", "customer.name"]);
-    assert_eq!(target.compare(&Key("99".to_owned()), &value(json!({}))).await.unwrap(), None);
+    assert_eq!(
+        target.compare(&Key("99".to_owned()), &value(json!({}))).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -127,7 +142,11 @@ async fn er_03_two_that_fit_are_told_and_none_is_taken() {
     let mut settings = simple();
     settings["find"]["id"] = json!(".items[].id");
     let rig = connect(&erp(&server.url(), none(), orders(settings)));
-    let error = rig.target("orders").find(&value(json!({"reference": "7"}))).await.unwrap_err();
+    let error = rig
+        .target("orders")
+        .find(&value(json!({"reference": "7"})))
+        .await
+        .unwrap_err();
     assert_eq!(error.fault, Fault::Rejected);
     assert!(error.answer.contains("1 and 2"), "{error}");
 }
@@ -140,12 +159,36 @@ async fn er_08_an_error_inside_a_200_is_one() {
     settings["create"]["conflict_when"] = json!(".error.code == 7");
     let cases = [
         (ok(json!({"success": false})), Fault::Rejected, "success"),
-        (ok(json!({"error": {"message": "no such customer"}})), Fault::Rejected, "no such customer"),
-        (ok(json!({"error": {"code": 7, "message": "twice"}})), Fault::Conflict, "twice"),
-        (status(422, json!({"error": {"message": "bad phone"}})), Fault::Rejected, "bad phone"),
-        (text(200, "application/json", ""), Fault::Transient { reached: true }, "empty body"),
-        (text(200, "text/html", "<form>login</form>"), Fault::Transient { reached: true }, "cannot be read"),
-        (text(200, "application/json", r#"{"data":"#), Fault::Transient { reached: true }, "cannot be read"),
+        (
+            ok(json!({"error": {"message": "no such customer"}})),
+            Fault::Rejected,
+            "no such customer",
+        ),
+        (
+            ok(json!({"error": {"code": 7, "message": "twice"}})),
+            Fault::Conflict,
+            "twice",
+        ),
+        (
+            status(422, json!({"error": {"message": "bad phone"}})),
+            Fault::Rejected,
+            "bad phone",
+        ),
+        (
+            text(200, "application/json", ""),
+            Fault::Transient { reached: true },
+            "empty body",
+        ),
+        (
+            text(200, "text/html", "<form>login</form>"),
+            Fault::Transient { reached: true },
+            "cannot be read",
+        ),
+        (
+            text(200, "application/json", r#"{"data":"#),
+            Fault::Transient { reached: true },
+            "cannot be read",
+        ),
         (status(403, json!({})), Fault::Denied, "403"),
         (status(405, json!({})), Fault::Denied, "405"),
         (status(408, json!({})), Fault::Transient { reached: false }, "408"),
@@ -165,7 +208,10 @@ async fn er_08_an_empty_body_is_good_only_where_it_is_allowed() {
     let server = Server::start(|_| text(200, "application/json", " ")).await;
     let mut settings = simple();
     settings["create"]["empty"] = json!(true);
-    assert_eq!(create(&server, settings, json!({})).await.unwrap(), Receipt { id: None });
+    assert_eq!(
+        create(&server, settings, json!({})).await.unwrap(),
+        Receipt { id: None }
+    );
 }
 
 /// Some answer 500 and HTML to a field that they do not know.
@@ -183,7 +229,14 @@ async fn a_500_that_is_about_the_record_is_a_refusal_where_the_config_says_so() 
 #[tokio::test]
 async fn api_27_a_redirect_is_not_followed() {
     let (port, touched) = super::rig::tripwire().await;
-    let server = Server::start(move |_| with(status(307, json!({})), "Location", &format!("http://127.0.0.1:{port}/x"))).await;
+    let server = Server::start(move |_| {
+        with(
+            status(307, json!({})),
+            "Location",
+            &format!("http://127.0.0.1:{port}/x"),
+        )
+    })
+    .await;
     let error = create(&server, simple(), json!({})).await.unwrap_err();
     assert_eq!(error.fault, Fault::Denied, "{error}");
     assert_eq!(touched.load(std::sync::atomic::Ordering::Relaxed), 0);
@@ -228,7 +281,10 @@ async fn er_11_results_of_a_batch_are_matched_by_key() {
     let refused = answers[0].as_ref().unwrap_err();
     assert_eq!(refused.fault, Fault::Rejected);
     assert!(refused.answer.contains("no such customer"), "{refused}");
-    assert_eq!(answers[1].as_ref().unwrap_err().fault, Fault::Transient { reached: true });
+    assert_eq!(
+        answers[1].as_ref().unwrap_err().fault,
+        Fault::Transient { reached: true }
+    );
     assert_eq!(answers[2].as_ref().unwrap().id, Some(Key("33".to_owned())));
     let asked = server.asked();
     assert_eq!(asked.len(), 1);
@@ -258,14 +314,21 @@ async fn er_11_what_a_batch_does_not_tell_clearly_is_unknown() {
     let server = Server::start(|_| status(422, json!({"why": "all of it"}))).await;
     let rig = connect(&erp(&server.url(), none(), orders(batch())));
     let answers = rig.target("orders").create(&three()).await;
-    assert!(answers.iter().all(|answer| answer.as_ref().unwrap_err().fault == Fault::Rejected));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.as_ref().unwrap_err().fault == Fault::Rejected)
+    );
 }
 
 #[tokio::test]
 async fn er_11_without_a_key_results_count_by_place_only_if_there_is_one_for_each() {
     let mut settings = batch();
     settings["batch"].as_object_mut().unwrap().remove("key");
-    for (results, good) in [(json!([{"id": 1}, {"id": 2}, {"id": 3}]), true), (json!([{"id": 1}, {"id": 3}]), false)] {
+    for (results, good) in [
+        (json!([{"id": 1}, {"id": 2}, {"id": 3}]), true),
+        (json!([{"id": 1}, {"id": 3}]), false),
+    ] {
         let server = Server::start(move |_| ok(json!({"results": results}))).await;
         let rig = connect(&erp(&server.url(), none(), orders(settings.clone())));
         let answers = rig.target("orders").create(&three()).await;
@@ -301,13 +364,19 @@ async fn json_rpc_is_spoken() {
     let receipt = target.create(std::slice::from_ref(&order)).await.remove(0).unwrap();
     assert_eq!(receipt.id, Some(Key("42".to_owned())));
     let error = target.update(&Key("42".to_owned()), &order).await.unwrap_err();
-    assert!(error.fault == Fault::Rejected && error.answer.contains("Access Denied"), "{error}");
+    assert!(
+        error.fault == Fault::Rejected && error.answer.contains("Access Denied"),
+        "{error}"
+    );
     let bodies: Vec<String> = server.asked().into_iter().map(|asked| asked.body).collect();
     assert_eq!(
         bodies[0],
         r#"{"id":1,"jsonrpc":"2.0","method":"call","params":{"args":["db","sale.order","create",[{"client_order_ref":"7"}]],"service":"object"}}"#
     );
-    assert_eq!(bodies[1], r#"{"method":"call","params":{"args":["write",[[42],{"client_order_ref":"7"}]]}}"#);
+    assert_eq!(
+        bodies[1],
+        r#"{"method":"call","params":{"args":["write",[[42],{"client_order_ref":"7"}]]}}"#
+    );
 }
 
 /// Decimals and dates as objects with a class, the context in a header, child rows as commands, actions with `{}`.
@@ -328,7 +397,8 @@ async fn an_erp_with_classes_in_its_json_is_spoken_to() {
     let server = Server::start(|_| ok(json!({"id": 5}))).await;
     let rig = connect(&erp(&server.url(), none(), orders(settings)));
     let target = rig.target("orders");
-    let record = contract::Value::parse(r#"{"reference":"7","day":[2026,11,26],"lines":[{"qty":2,"price":19.90}]}"#).unwrap();
+    let record =
+        contract::Value::parse(r#"{"reference":"7","day":[2026,11,26],"lines":[{"qty":2,"price":19.90}]}"#).unwrap();
     let order = contract::Push {
         record,
         ..push(7, json!({}))
@@ -343,7 +413,10 @@ async fn an_erp_with_classes_in_its_json_is_spoken_to() {
             r#""reference":"7","sale_date":{"__class__":"date","year":2026,"month":11,"day":26}}"#
         )
     );
-    assert_eq!(asked[0].header("x-context"), Some("eyJjb21wYW55IjoxLCJsYW5ndWFnZSI6ImJuIn0="));
+    assert_eq!(
+        asked[0].header("x-context"),
+        Some("eyJjb21wYW55IjoxLCJsYW5ndWFnZSI6ImJuIn0=")
+    );
     assert_eq!(asked[1].body, "{}");
 }
 
@@ -364,19 +437,28 @@ async fn a_record_that_the_path_or_a_filter_cannot_take_is_refused_before_anythi
     let server = Server::start(|_| ok(json!({}))).await;
     let mut settings = simple();
     settings["create"]["path"] = json!("/orders/{reference}");
-    let error = create(&server, settings.clone(), json!({"reference": "../../users"})).await.unwrap_err();
+    let error = create(&server, settings.clone(), json!({"reference": "../../users"}))
+        .await
+        .unwrap_err();
     assert_eq!(error.fault, Fault::Rejected);
     settings["create"]["path"] = json!("/orders");
     settings["create"]["body"] = json!(".reference | tonumber");
     let error = create(&server, settings, json!({"reference": "x"})).await.unwrap_err();
-    assert!(error.fault == Fault::Rejected && error.answer.contains("create.body"), "{error}");
+    assert!(
+        error.fault == Fault::Rejected && error.answer.contains("create.body"),
+        "{error}"
+    );
     assert!(server.asked().is_empty());
 }
 
 #[tokio::test]
 async fn the_request_is_shown_as_curl_would_send_it() {
     let server = Server::start(|_| ok(json!({}))).await;
-    let mut json = erp(&server.url(), json!({"type": "bearer", "token": "t0ps3cret"}), orders(simple()));
+    let mut json = erp(
+        &server.url(),
+        json!({"type": "bearer", "token": "t0ps3cret"}),
+        orders(simple()),
+    );
     json["headers"] = json!({"Accept": "application/json"});
     let rig = connect(&json);
     let order = push(7, json!({"note": "it's t0ps3cret"}));
@@ -399,7 +481,11 @@ async fn the_request_is_shown_as_curl_would_send_it() {
 async fn all_that_is_there_is_listed_part_by_part() {
     let server = Server::start(|asked| {
         let page = asked.number("page");
-        let ids: Vec<Json> = (0..250).skip((page - 1) * 100).take(100).map(|n| json!({"id": n})).collect();
+        let ids: Vec<Json> = (0..250)
+            .skip((page - 1) * 100)
+            .take(100)
+            .map(|n| json!({"id": n}))
+            .collect();
         ok(json!({"items": ids}))
     })
     .await;

@@ -28,7 +28,10 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(super) fn number(&self, name: &str) -> usize {
@@ -64,7 +67,11 @@ pub(super) fn status(code: u16, body: Json) -> Reply {
 }
 
 pub(super) fn text(code: u16, kind: &str, body: &str) -> Reply {
-    Reply::Answer(code, vec![("Content-Type".to_owned(), kind.to_owned())], body.to_owned())
+    Reply::Answer(
+        code,
+        vec![("Content-Type".to_owned(), kind.to_owned())],
+        body.to_owned(),
+    )
 }
 
 pub(super) fn with(reply: Reply, name: &str, value: &str) -> Reply {
@@ -108,7 +115,10 @@ impl Server {
 
     pub(super) fn count(&self, method: &str, path: &str) -> usize {
         let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|asked| asked.method == method && asked.path == path).count()
+        asked
+            .iter()
+            .filter(|asked| asked.method == method && asked.path == path)
+            .count()
     }
 }
 
@@ -153,11 +163,17 @@ async fn read_one<S: tokio::io::AsyncRead + Unpin>(stream: &mut S, held: &mut Ve
     let mut asked = Asked {
         method,
         path: url.path().to_owned(),
-        query: url.query_pairs().map(|(a, b)| (a.into_owned(), b.into_owned())).collect(),
+        query: url
+            .query_pairs()
+            .map(|(a, b)| (a.into_owned(), b.into_owned()))
+            .collect(),
         headers,
         body: String::new(),
     };
-    let length = asked.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let length = asked
+        .header("content-length")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     while held.len() < length {
         more(stream, held).await?;
     }
@@ -188,7 +204,8 @@ impl Default for Leaps {
 
 impl Leaps {
     pub(super) fn leap(&self, by: Duration) {
-        self.1.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+        self.1
+            .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 }
 

@@ -33,7 +33,9 @@ fn ways() -> Vec<Json> {
 
 /// Whether a text holds the canary, in whatever spelling.
 fn holds(told: &str) -> bool {
-    ["c4n4ry", "dTpjNG40cnkvKyAieCI="].iter().any(|part| told.contains(part))
+    ["c4n4ry", "dTpjNG40cnkvKyAieCI="]
+        .iter()
+        .any(|part| told.contains(part))
 }
 
 #[tokio::test]
@@ -48,14 +50,26 @@ async fn sc_06_no_secret_is_told_even_if_it_is_said_back() {
             .await;
             let rig = connect(&erp(&server.url(), auth.clone(), resources()));
             let mut told = vec![rig.pass("stock", "").await.unwrap_err()];
-            told.push(rig.target("orders").create(&[push(1, json!({}))]).await.remove(0).unwrap_err());
+            told.push(
+                rig.target("orders")
+                    .create(&[push(1, json!({}))])
+                    .await
+                    .remove(0)
+                    .unwrap_err(),
+            );
             for error in told {
                 let all = format!("{error} {error:?}");
                 assert!(!holds(&all), "{auth} {code}: {all}");
             }
-            assert!(server.asked().iter().all(|asked| asked.headers.len() > 1), "it was asked");
+            assert!(
+                server.asked().iter().all(|asked| asked.headers.len() > 1),
+                "it was asked"
+            );
             assert!(!holds(&format!("{:?}", rig.connector)), "{auth}");
-            let shown = rig.target("orders").show(Act::Create(&[push(1, json!({"x": CANARY}))])).unwrap();
+            let shown = rig
+                .target("orders")
+                .show(Act::Create(&[push(1, json!({"x": CANARY}))]))
+                .unwrap();
             assert!(!holds(&shown), "{auth}: {shown}");
         }
         let (settings, _) = read(&erp("http://127.0.0.1:1", auth.clone(), resources()));
@@ -74,9 +88,17 @@ async fn sc_06_fetched_tokens_are_masked_as_well() {
         "type": "oauth2", "token_url": format!("{}/token", server.url()), "client_id": "client-1", "client_secret": CANARY,
     });
     let rig = connect(&erp(&server.url(), auth, resources()));
-    let error = rig.target("orders").create(&[push(1, json!({}))]).await.remove(0).unwrap_err();
+    let error = rig
+        .target("orders")
+        .create(&[push(1, json!({}))])
+        .await
+        .remove(0)
+        .unwrap_err();
     let all = format!("{error:?} {:?}", rig.connector);
-    assert!(error.answer.contains("***") && !all.contains("fetched-canary") && !holds(&all), "{all}");
+    assert!(
+        error.answer.contains("***") && !all.contains("fetched-canary") && !holds(&all),
+        "{all}"
+    );
 }
 
 #[tokio::test]
@@ -128,12 +150,19 @@ async fn private(folder: &std::path::Path) -> u16 {
 async fn api_28_a_private_ca_is_trusted_only_where_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let port = private(folder.path()).await;
-    let mut settings = erp(&format!("https://localhost:{port}"), json!({"type": "none"}), resources());
+    let mut settings = erp(
+        &format!("https://localhost:{port}"),
+        json!({"type": "none"}),
+        resources(),
+    );
     let error = connect(&settings).pass("stock", "").await.unwrap_err();
     assert_eq!(error.fault, Fault::Denied, "{error}");
     settings["ca_file"] = json!(folder.path().join("ca.pem").to_str().unwrap());
     connect(&settings).pass("stock", "").await.unwrap();
     // The certificate is for another name.
     settings["base_url"] = json!(format!("https://127.0.0.1:{port}"));
-    assert_eq!(connect(&settings).pass("stock", "").await.unwrap_err().fault, Fault::Denied);
+    assert_eq!(
+        connect(&settings).pass("stock", "").await.unwrap_err().fault,
+        Fault::Denied
+    );
 }

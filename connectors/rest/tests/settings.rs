@@ -45,7 +45,10 @@ fn the_contracts_example_is_good() {
     let (settings, problems) = read(&settings);
     assert_eq!(problems, Vec::<String>::new());
     let settings = settings.unwrap();
-    assert_eq!((settings.sources(), settings.targets()), (vec!["inventory".to_owned()], vec!["orders".to_owned()]));
+    assert_eq!(
+        (settings.sources(), settings.targets()),
+        (vec!["inventory".to_owned()], vec!["orders".to_owned()])
+    );
 }
 
 #[test]
@@ -93,10 +96,22 @@ fn what_cannot_work_is_told_before_it_runs() {
     let push = |push: Json| problems(with(json!({"orders": {"push": push}}))).join("\n");
     for (settings, part) in [
         (json!({"create": {"path": "/orders/{id}"}}), "has no {id}"),
-        (json!({"create": {"path": "/orders"}, "update": {"path": "/orders/{id}"}}), "nothing tells it"),
-        (json!({"create": {"path": "/orders"}, "idempotency": "trusted"}), "no key is sent"),
-        (json!({"create": {"path": "/orders", "headers": {"Host": "\"x\""}}}), "not yours to set"),
-        (json!({"create": {"path": "/orders", "body": "def f: f; f"}}), "create.body"),
+        (
+            json!({"create": {"path": "/orders"}, "update": {"path": "/orders/{id}"}}),
+            "nothing tells it",
+        ),
+        (
+            json!({"create": {"path": "/orders"}, "idempotency": "trusted"}),
+            "no key is sent",
+        ),
+        (
+            json!({"create": {"path": "/orders", "headers": {"Host": "\"x\""}}}),
+            "not yours to set",
+        ),
+        (
+            json!({"create": {"path": "/orders", "body": "def f: f; f"}}),
+            "create.body",
+        ),
     ] {
         let told = push(settings);
         assert!(told.contains(part), "{part}\n---\n{told}");
