@@ -7,9 +7,10 @@ use contract::settings::Reader;
 use contract::{Error, Fault, Fields, Hash, Key, Malformed, Push, Receipt, Value};
 use serde_json::json;
 
+use super::action::Action;
 use super::api::Api;
 use super::jq::{Jq, Template, text_of};
-use super::push::{Action, Target};
+use super::push::Target;
 use super::request::Prepared;
 use super::rules::Rules;
 use crate::http::Answer;
@@ -42,9 +43,7 @@ impl Batch {
             "body",
             "jq over the list of mapped records; default the list itself",
         );
-        let given = reader
-            .node()
-            .is_some_and(|node| node.get("body").is_some_and(|node| !node.is_null()));
+        let given = reader.has("body");
         let results = Jq::required(reader, "results", "jq over the answer: the list of results");
         let id = Jq::read(reader, "id", "jq over a result: the other side's own id");
         let error = Jq::read(
@@ -72,6 +71,11 @@ impl Batch {
             }
             _ => None,
         };
+        if key.is_none() && reader.has("results") {
+            let hint = Some("key: .reference, if each result tells the record's reference".to_owned());
+            let why = "results are told apart by their place alone, so an answer in another order would mix records up";
+            reader.warning_at("results", why, hint);
+        }
         let same = again.and_then(|node| Jq::at(reader, node, "key"));
         if let Some(field) = path.as_ref().and_then(|path| path.fields().next()) {
             reader.problem_at(

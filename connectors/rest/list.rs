@@ -5,11 +5,12 @@ use contract::{Cursor, Error, Fault, Hash, Key, Listed, Malformed, Use, Value};
 
 use super::api::{Api, Manner};
 use super::jq::{Jq, text_of};
-use super::paginate::{Asked, At, Paginator, Trail};
+use super::paginate::{Asked, Page, Paginator};
 use super::place::Place;
-use super::pull::pairs;
+use super::reading::pairs;
 use super::request::Prepared;
 use super::rules::Rules;
+use super::trail::{At, Trail};
 use crate::http::Tries;
 
 #[derive(Debug)]
@@ -89,7 +90,12 @@ impl Listing {
                 url: &url,
                 doing: &doing,
             };
-            let next = self.pages.next(api, &asked, answer, &value, &hashes, &mut trail)?;
+            let page = Page {
+                answer,
+                value: &value,
+                rows: &hashes,
+            };
+            let next = self.pages.next(api, &asked, &page, &mut trail)?;
             Ok(Listed {
                 ids: ids
                     .into_iter()

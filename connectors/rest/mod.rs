@@ -2,24 +2,32 @@
 //! and cancelled. It must never ask another host than the configured one, and never repeat what may have been
 //! carried out.
 
+mod action;
 mod api;
 mod auth;
 mod batch;
+mod compare;
 mod jq;
+mod link;
 mod list;
 mod mark;
 mod oauth;
 mod paginate;
+mod paging;
 mod place;
 mod pull;
 mod push;
+mod reading;
 mod request;
 mod rules;
 mod seal;
 mod session;
 mod settings;
+mod signing;
+mod slot;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -35,14 +43,16 @@ use reqwest::header::{AUTHORIZATION, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::http::{self, PeerSettings, Probing, Tries};
+use action::PushSettings;
 use api::{Api, Manner};
 use auth::{Auth, Login, Ticket};
 use oauth::OAuth;
-use pull::{Feed, PullSettings};
-use push::PushSettings;
+use pull::Feed;
+use reading::PullSettings;
 use request::Prepared;
 use session::Session;
-use settings::{AuthSettings, Peer};
+use settings::Peer;
+use signing::AuthSettings;
 
 pub(crate) const FACTORY: Factory = Factory {
     kind: "rest",
@@ -83,11 +93,7 @@ fn resource(reader: &mut Reader<'_>) -> Option<(Option<PullSettings>, Option<Pus
     let push = reader
         .field("push", "how records are sent to it")
         .object(PushSettings::read);
-    let named = |name: &str| {
-        reader
-            .node()
-            .is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()))
-    };
+    let named = |name: &str| reader.has(name);
     if !reader.is_describing() && !named("pull") && !named("push") {
         reader.problem("the resource does nothing: give it `pull`, `push` or both", None);
         return None;

@@ -41,7 +41,7 @@ impl Place {
                 odd => format!("expected a path without {odd:?}"),
             });
         }
-        if literal[1..].split('/').any(|segment| is_way_up(segment)) {
+        if literal[1..].split('/').any(is_way_up) {
             return Err("expected a path without `.` and `..` in it".to_owned());
         }
         Ok(Place(parts))

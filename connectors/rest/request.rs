@@ -183,9 +183,7 @@ pub(super) fn sound(reader: &mut Reader<'_>, headers: Named) -> Option<Named> {
 }
 
 fn read_body(reader: &mut Reader<'_>, usual: Usual) -> Option<Body> {
-    let given = reader
-        .node()
-        .is_some_and(|node| node.get("body").is_some_and(|node| !node.is_null()));
+    let given = reader.has("body");
     let about = "the body: a jq filter, or a structure of them; by default the mapped record where there is a body";
     let template = Template::read(reader, "body", about);
     match (given, template) {

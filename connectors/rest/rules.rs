@@ -186,9 +186,7 @@ fn clip(text: &str) -> String {
 
 /// A list of HTTP statuses; empty where it is not given.
 pub(super) fn statuses(reader: &mut Reader<'_>, name: &'static str, doc: &'static str) -> Option<Vec<u16>> {
-    let given = reader
-        .node()
-        .is_some_and(|node| node.get(name).is_some_and(|node| !node.is_null()));
+    let given = reader.has(name);
     let items = serde_json::json!({"type": "integer", "minimum": 300, "maximum": 599});
     let read = reader
         .field(name, doc)

@@ -105,7 +105,8 @@ impl Session {
                 .hint("check the login under auth: its path, its fields, the user's name and password")
         };
         // A browser would be sent on to its first page now.
-        if !answer.status.is_success() && !(answer.status.is_redirection() && self.settings.token.is_none()) {
+        let sent_on = answer.status.is_redirection() && self.settings.token.is_none();
+        if !answer.status.is_success() && !sent_on {
             return Err(refused("the login is refused"));
         }
         let value = answer

@@ -1,14 +1,16 @@
 //! One reading of a listing, page by page. Rows move while it is read: one that changes jumps to another page, and
-//! pulls others over the edge of a page. So where pages are told by number, a reading of several of them is
-//! repeated until it brings nothing new, and the mark that is kept is one that was safe before the last reading.
+//! pulls others over the edge of a page, whatever the pages are told by: tokens and links are often numbers in
+//! disguise. So a reading of several pages is repeated until it brings nothing new, and the mark that is kept is
+//! one that was safe before the last reading.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use contract::{Cursor, Error, Hash, Key, Pass, Progress, Row, Step, Use};
 
-use super::paginate::{At, Trail};
 use super::pull::{Feed, Found};
+use super::reading::CursorSettings;
+use super::trail::{At, Trail};
 
 /// So many readings at the most: what changes without end is told as such.
 const READINGS_MAX: u32 = 8;
@@ -17,6 +19,8 @@ pub(super) struct Walk {
     feed: Feed,
     since: String,
     purpose: Use,
+    /// Over history, instead of what changed.
+    is_walk: bool,
     at: At,
     trail: Trail,
     reading: Reading,
@@ -35,20 +39,8 @@ struct Reading {
     /// Rows that no reading before had, or had otherwise.
     news: usize,
     newest: String,
-    /// Marks never went back so far.
-    ascending: bool,
-    last: String,
     /// Rows without any mark.
     unmarked: usize,
-}
-
-impl Reading {
-    fn new() -> Reading {
-        Reading {
-            ascending: true,
-            ..Reading::default()
-        }
-    }
 }
 
 impl Walk {
@@ -57,12 +49,20 @@ impl Walk {
             feed,
             since: since.to_owned(),
             purpose,
+            is_walk: false,
             at: At::Start,
             trail: Trail::default(),
-            reading: Reading::new(),
+            reading: Reading::default(),
             readings: 0,
             seen: HashMap::new(),
             safe: String::new(),
+        }
+    }
+
+    pub(super) fn over_history(feed: Feed) -> Walk {
+        Walk {
+            is_walk: true,
+            ..Walk::new(feed, "", Use::History)
         }
     }
 
@@ -88,17 +88,13 @@ impl Walk {
         let Some(cursor) = &self.feed.settings.cursor else {
             return;
         };
-        if cursor.marks.compare(&mark, &self.reading.last).is_lt() {
-            self.reading.ascending = false;
-        }
         if cursor.marks.compare(&mark, &self.reading.newest).is_gt() {
-            self.reading.newest.clone_from(&mark);
+            self.reading.newest = mark;
         }
-        self.reading.last = mark;
     }
 
     fn later(&self, a: &str, b: &str) -> String {
-        let is_less = |cursor: &super::pull::CursorSettings| cursor.marks.compare(a, b).is_lt();
+        let is_less = |cursor: &CursorSettings| cursor.marks.compare(a, b).is_lt();
         match self.feed.settings.cursor.as_ref().is_some_and(is_less) {
             true => b.to_owned(),
             false => a.to_owned(),
@@ -107,12 +103,13 @@ impl Walk {
 
     /// The mark that all before it is known, at the end of a reading; `None`: it must be read again.
     fn mark(&self) -> Option<String> {
-        if self.feed.settings.cursor.is_none() {
+        // A walk's end moves no mark: the pass that follows it looks at everything once more. Without a cursor every
+        // pass does.
+        if self.feed.settings.cursor.is_none() || self.is_walk {
             return Some(String::new());
         }
-        // Nothing can move within one answer, or past a page that begins where the one before ended.
-        let anchored = self.feed.settings.pages.is_anchored() && self.reading.ascending;
-        if self.reading.pages == 1 || anchored {
+        // Nothing can move within one answer.
+        if self.reading.pages == 1 {
             return Some(self.reading.newest.clone());
         }
         let steady = self.readings > 0 && (self.reading.news == 0 || self.readings + 1 >= READINGS_MAX);
@@ -163,7 +160,7 @@ impl Pass for Walk {
             }
             None => {
                 self.safe = self.later(&self.safe, &self.reading.newest);
-                self.reading = Reading::new();
+                self.reading = Reading::default();
                 self.readings += 1;
                 self.at = At::Start;
                 self.trail = Trail::default();

@@ -336,7 +336,7 @@ async fn trouble_at_the_token_address_says_nothing_of_the_record() {
 
 #[tokio::test]
 async fn a_session_is_opened_with_a_form_or_json_and_kept_by_cookie_or_token() {
-    let cookie = json!({"type": "session", "login": {"path": "/login", "form": {"user": "u", "password": "p&w1"}}});
+    let cookie = json!({"type": "session", "login": {"path": "/login", "form": {"password": "p&w1", "user": "u"}}});
     let server = Server::start(|asked| match asked.path.as_str() {
         "/api/login" => with(
             with(ok(json!({})), "Set-Cookie", "sid=abc123; Path=/; HttpOnly"),
@@ -351,7 +351,7 @@ async fn a_session_is_opened_with_a_form_or_json_and_kept_by_cookie_or_token() {
         .pass("stock", "")
         .await
         .unwrap();
-    assert_eq!(server.asked()[0].body, "user=u&password=p%26w1");
+    assert_eq!(server.asked()[0].body, "password=p%26w1&user=u");
 
     let token = json!({
         "type": "session",

@@ -204,16 +204,8 @@ impl World {
     }
 
     fn all(&self) -> BTreeMap<String, String> {
-        self.rows
-            .iter()
-            .map(|row| (format!("S{}", row.0), World::told(*row).to_string().replace(' ', "")))
-            .map(|(key, _)| {
-                let row = self.rows.iter().find(|row| format!("S{}", row.0) == key).unwrap();
-                let told = World::told(*row);
-                let told = Value::parse(&told.to_string()).unwrap().to_json();
-                (key, told)
-            })
-            .collect()
+        let told = |row: &(usize, u64)| Value::parse(&World::told(*row).to_string()).unwrap().to_json();
+        self.rows.iter().map(|row| (format!("S{}", row.0), told(row))).collect()
     }
 }
 
