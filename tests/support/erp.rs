@@ -74,12 +74,12 @@ impl Erp {
             expected.remove(&id.to_string());
         }
         assert_eq!(self.created(), expected, "how often each order was created");
-        for (id, order) in &orders {
+        for (id, order) in orders.iter().filter(|(id, _)| !absent.contains(id)) {
             for held in self.books().with_reference("sales-orders", &id.to_string()) {
                 let total = held.document.raw("total").unwrap_or_default();
                 assert_eq!(
                     super::check::paisa(total),
-                    Some(order.grand_total()),
+                    Ok(order.grand_total()),
                     "the total of {id}"
                 );
             }
@@ -112,9 +112,9 @@ pub(crate) struct ErpSetup {
 }
 
 pub(crate) const CREATE: &str = "create: {path: /sales-orders, id: .data.id, idempotency_header: Idempotency-Key, success: .success, error: .error.message}";
-pub(crate) const UPDATE: &str = "update: {path: '/sales-orders/{id}', success: .success, error: .error.message}";
+const UPDATE: &str = "update: {path: '/sales-orders/{id}', success: .success, error: .error.message}";
 pub(crate) const FIND: &str = "find: {path: /sales-orders, params: {reference: .reference}, id: '.items[].id'}";
-pub(crate) const READ: &str =
+const READ: &str =
     "read: {path: '/sales-orders/{id}', compare: {total: .data.total, customer: .data.customer}}";
 
 impl Default for ErpSetup {
