@@ -3,11 +3,8 @@
 mod answers;
 mod batches;
 mod conflicts;
-mod examples;
 mod losses;
 mod refusals;
-mod tokens;
-mod tryton;
 
 use serde_json::Value;
 
