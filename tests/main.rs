@@ -11,3 +11,4 @@ mod rest;
 mod story;
 mod support;
 mod system;
+mod webhook;

@@ -77,11 +77,7 @@ impl Erp {
         for (id, order) in orders.iter().filter(|(id, _)| !absent.contains(id)) {
             for held in self.books().with_reference("sales-orders", &id.to_string()) {
                 let total = held.document.raw("total").unwrap_or_default();
-                assert_eq!(
-                    super::check::paisa(total),
-                    Ok(order.grand_total()),
-                    "the total of {id}"
-                );
+                assert_eq!(super::check::paisa(total), Ok(order.grand_total()), "the total of {id}");
             }
         }
     }
@@ -114,8 +110,7 @@ pub(crate) struct ErpSetup {
 pub(crate) const CREATE: &str = "create: {path: /sales-orders, id: .data.id, idempotency_header: Idempotency-Key, success: .success, error: .error.message}";
 const UPDATE: &str = "update: {path: '/sales-orders/{id}', success: .success, error: .error.message}";
 pub(crate) const FIND: &str = "find: {path: /sales-orders, params: {reference: .reference}, id: '.items[].id'}";
-const READ: &str =
-    "read: {path: '/sales-orders/{id}', compare: {total: .data.total, customer: .data.customer}}";
+const READ: &str = "read: {path: '/sales-orders/{id}', compare: {total: .data.total, customer: .data.customer}}";
 
 impl Default for ErpSetup {
     fn default() -> ErpSetup {
