@@ -2,6 +2,7 @@
 
 use contract::settings::Reader;
 use contract::{Error, Fault, Fields, Key, Malformed, Push, Receipt, Value};
+use secrecy::SecretString;
 
 use super::api::Api;
 use super::batch::Batch;
@@ -165,6 +166,27 @@ impl PushSettings {
         };
         settings.share_conflict();
         Some(settings)
+    }
+
+    /// What came into its requests from outside the file.
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
+        let actions = [
+            Some(&self.create),
+            self.update.as_ref(),
+            self.cancel.as_ref().map(|cancel| &cancel.action),
+        ];
+        let mut shapes: Vec<&Shape> = actions.into_iter().flatten().map(|action| &action.shape).collect();
+        shapes.extend(self.find.as_ref().map(|find| &find.shape));
+        shapes.extend(self.read.as_ref().map(|read| &read.shape));
+        let mut found = Vec::new();
+        shapes.into_iter().for_each(|shape| shape.secrets(&mut found));
+        if let Some(batch) = &self.batch {
+            batch.secrets(&mut found);
+        }
+        if let Some(list) = &self.list {
+            found.extend(list.secrets.iter().cloned());
+        }
+        found
     }
 
     fn share_conflict(&mut self) {

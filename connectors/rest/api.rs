@@ -8,7 +8,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::auth::Auth;
-use super::request::{Prepared, cut};
+use super::request::{Prepared, Sent, cut};
 use crate::http::{Answer, Peer, Request, Tries};
 
 /// As much of an answer is looked at to show its beginning: more than is shown, so that no secret is cut in two.
@@ -35,12 +35,21 @@ pub(super) struct Manner {
 }
 
 impl Api {
-    /// With what every request has.
+    /// With what every request has, where it says nothing else. A next page's address has its parameters already.
     pub(super) fn complete(&self, mut prepared: Prepared) -> Prepared {
-        super::request::add_params(&mut prepared.url, &self.params);
-        let mut headers: Vec<(String, String)> = self.headers.clone();
+        let given: Vec<String> = prepared.url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+        let params = self.params.iter().filter(|(name, _)| !given.contains(name));
+        super::request::add_params(&mut prepared.url, &params.cloned().collect::<Vec<_>>());
+        let mut headers = self.headers.clone();
         headers.retain(|(name, _)| !prepared.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)));
         headers.append(&mut prepared.headers);
+        if let Some(body) = &prepared.body
+            && !headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
+            headers.push(("Content-Type".to_owned(), body.kind.to_owned()));
+        }
         Prepared { headers, ..prepared }
     }
 
@@ -128,7 +137,7 @@ impl Api {
             method: prepared.method.clone(),
             url: prepared.url.clone(),
             headers,
-            body: prepared.body.as_ref().map(|body| body.clone().into_bytes()),
+            body: prepared.body.as_ref().map(|body| body.text.clone().into_bytes()),
             judged,
             purpose: manner.purpose,
             doing: manner.doing.clone(),
@@ -167,7 +176,10 @@ impl Api {
         for (_, value) in &mut shown.headers {
             *value = secrets.mask(value);
         }
-        shown.body = shown.body.map(|body| secrets.mask(&body));
+        shown.body = shown.body.map(|body| Sent {
+            text: secrets.mask(&body.text),
+            ..body
+        });
         shown
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Clock, Error, Fault, Hash, Memory};
+use contract::{Clock, Error, Fault, Hash, Memory, Stamp};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,6 +17,9 @@ use crate::http::Secrets;
 
 /// So many refusals in a row, and nothing is asked any more.
 const STRIKES_MAX: u32 = 3;
+/// A process that starts so long after the last of them tries once more: what was wrong may have been put right at
+/// the other side, where nobody can see it from here.
+const FORGIVEN: Duration = Duration::from_secs(3600);
 /// What the memory calls them.
 const STRIKES: &str = "auth.strikes";
 
@@ -122,7 +125,7 @@ impl Auth {
         memory: &Arc<dyn Memory>,
     ) -> Auth {
         let state = State {
-            strikes: strikes(memory.as_ref(), print),
+            strikes: strikes(memory.as_ref(), print, clock.now()),
             ..State::default()
         };
         Auth::Fetched(Box::new(Fetched {
@@ -259,7 +262,7 @@ impl Fetched {
 
     async fn strike(&self, state: &mut State) {
         state.strikes = state.strikes.saturating_add(1);
-        let told = format!("{} {}", self.print.hex(), state.strikes);
+        let told = format!("{} {} {}", self.print.hex(), state.strikes, self.clock.now());
         self.memory.put(STRIKES, told).await;
     }
 
@@ -269,20 +272,23 @@ impl Fetched {
         );
         Error::new(Fault::Denied, "signing in", said).hint(match &self.login {
             Login::OAuth(oauth) => oauth.log_in_again(),
-            Login::Session(_) => {
-                "correct the login in the config, or what it is allowed to do at the other side; `check --connect` tells \
-                 whether it is accepted. Then restart, with a changed login"
-                    .to_owned()
-            }
+            Login::Session(_) => "correct the login in the config, or what it is allowed to do at the other side; `check \
+                                  --connect` tells whether it is accepted. Without a change, a start an hour later tries \
+                                  it once more"
+                .to_owned(),
         })
     }
 }
 
 /// What an earlier process counted, of the same credentials.
-fn strikes(memory: &dyn Memory, print: Hash) -> u32 {
+fn strikes(memory: &dyn Memory, print: Hash, now: Stamp) -> u32 {
     let told = memory.get(STRIKES).unwrap_or_default();
-    match told.split_once(' ') {
-        Some((of, count)) if of == print.hex() => count.parse().unwrap_or(0),
-        _ => 0,
+    let mut parts = told.split(' ');
+    if parts.next() != Some(print.hex().as_str()) {
+        return 0;
     }
+    let mut number = || parts.next().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+    let (count, at) = (u32::try_from(number()).unwrap_or(0), number());
+    let long_ago = u128::try_from(now.saturating_sub(at)).is_ok_and(|passed| passed >= FORGIVEN.as_millis());
+    if long_ago { count.min(STRIKES_MAX - 1) } else { count }
 }

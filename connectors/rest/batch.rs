@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use contract::settings::Reader;
 use contract::{Error, Fault, Fields, Hash, Key, Malformed, Push, Receipt, Value};
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::action::Action;
@@ -99,6 +100,10 @@ impl Batch {
             key: key.zip(record_key.or(same)),
             path,
         })
+    }
+
+    pub(super) fn secrets(&self, found: &mut Vec<SecretString>) {
+        self.body.secrets(found);
     }
 
     pub(super) fn tells_ids(&self) -> bool {

@@ -4,6 +4,7 @@
 use contract::settings::{Kind, Node, Reader, Span};
 use contract::{Fields, Malformed, Name, Number, Value};
 use filter::{Env, Filter};
+use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 
 const SHOWN_CHARS: usize = 80;
@@ -162,6 +163,16 @@ impl Template {
         Some(Template::Filter(Jq { path, filter, secret }))
     }
 
+    /// What came into its filters from outside the file.
+    pub(super) fn secrets(&self, found: &mut Vec<SecretString>) {
+        match self {
+            Template::Filter(jq) if jq.secret => found.extend(texts_in(jq.filter.source())),
+            Template::Filter(_) | Template::Literal(_) => {}
+            Template::List(items) => items.iter().for_each(|item| item.secrets(found)),
+            Template::Map(fields) => fields.iter().for_each(|(_, field)| field.secrets(found)),
+        }
+    }
+
     /// Whether some filter of it has this in its text.
     pub(super) fn mentions(&self, text: &str) -> bool {
         match self {
@@ -244,6 +255,23 @@ impl Named {
     }
 }
 
+/// The texts in a filter: one of them is what was filled in, and which one the file's reader does not tell.
+fn texts_in(source: &str) -> Vec<SecretString> {
+    let mut texts = Vec::new();
+    let mut text: Option<String> = None;
+    let mut chars = source.chars();
+    while let Some(c) = chars.next() {
+        match (&mut text, c) {
+            (None, '"') => text = Some(String::new()),
+            (None, _) => {}
+            (Some(_), '"') => texts.extend(text.take().map(SecretString::from)),
+            (Some(inner), '\\') => inner.extend(chars.next()),
+            (Some(inner), c) => inner.push(c),
+        }
+    }
+    texts
+}
+
 /// A scalar as it is, anything else as JSON.
 pub(super) fn text_of(value: Value) -> String {
     match value {
@@ -301,7 +329,7 @@ pub(super) fn jq_schema() -> Json {
 }
 
 /// Literal values, texts included: for what is the same in every request.
-pub(super) fn literals(node: &Node, secrets: &mut Vec<secrecy::SecretString>) -> Value {
+pub(super) fn literals(node: &Node, secrets: &mut Vec<SecretString>) -> Value {
     match &node.kind {
         Kind::Scalar {
             text, plain, secret, ..
@@ -309,7 +337,7 @@ pub(super) fn literals(node: &Node, secrets: &mut Vec<secrecy::SecretString>) ->
             if *secret {
                 secrets.push(text.clone().into());
             }
-            literal(text, *plain, *secret).unwrap_or_else(|| Value::text(text))
+            literal(text, *plain, false).unwrap_or_else(|| Value::text(text))
         }
         Kind::List(items) => Value::List(items.iter().map(|item| literals(item, secrets)).collect()),
         Kind::Map(members) => {

@@ -2,6 +2,7 @@
 
 use contract::settings::Reader;
 use contract::{Cursor, Error, Fault, Hash, Key, Listed, Malformed, Use, Value};
+use secrecy::SecretString;
 
 use super::api::{Api, Manner};
 use super::jq::{Jq, text_of};
@@ -22,17 +23,19 @@ pub(super) struct Listing {
     id: Jq,
     pages: Paginator,
     rules: Rules,
+    pub(super) secrets: Vec<SecretString>,
 }
 
 impl Listing {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Listing> {
+        let mut secrets = Vec::new();
         let place = super::request::place(reader);
-        let params = pairs(reader, "params", "query parameters, as they are sent", &mut Vec::new());
+        let params = pairs(reader, "params", "query parameters, as they are sent", &mut secrets);
         let headers = pairs(
             reader,
             "headers",
             "headers of this request, as they are sent",
-            &mut Vec::new(),
+            &mut secrets,
         );
         let data = Jq::required(reader, "data_selector", "jq over the answer: the list of records");
         let id = Jq::required(reader, "id", "jq over a record: the id that `create` tells too");
@@ -46,6 +49,7 @@ impl Listing {
             id: id?,
             pages: pages?,
             rules: rules?,
+            secrets,
         })
     }
 

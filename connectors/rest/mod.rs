@@ -38,8 +38,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contract::settings::{Rate, Reader, Settings};
 use contract::{Connector, Error, Factory, Fault, Finding, Malformed, Memory, Seams, Source, Target, Use, Value};
-use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderName};
+use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::http::{self, PeerSettings, Probing, Tries};
@@ -104,7 +104,7 @@ fn resource(reader: &mut Reader<'_>) -> Option<(Option<PullSettings>, Option<Pus
 impl Settings for RestSettings {
     fn connect(&self, seams: &Seams) -> Result<Arc<dyn Connector>, Error> {
         let trusted = self.trusted()?;
-        let peer = self.peer("the other side", seams, &trusted)?;
+        let peer = self.peer(&self.peer.base, seams, &trusted)?;
         let auth = self.auth(&peer, seams, &trusted)?;
         let api = Arc::new(Api {
             peer,
@@ -163,9 +163,10 @@ impl RestSettings {
         })
     }
 
-    fn peer(&self, name: &str, seams: &Seams, trusted: &[u8]) -> Result<Arc<http::Peer>, Error> {
+    /// Errors call it by its host, which a person can look up.
+    fn peer(&self, url: &Url, seams: &Seams, trusted: &[u8]) -> Result<Arc<http::Peer>, Error> {
         let settings = PeerSettings {
-            name: name.to_owned(),
+            name: url.host_str().unwrap_or("the other side").to_owned(),
             rate: self.peer.rate,
             burst: self.peer.burst,
             concurrency: self.peer.concurrency,
@@ -182,6 +183,7 @@ impl RestSettings {
     fn secrets(&self) -> Vec<SecretString> {
         let mut secrets = self.peer.secrets.clone();
         secrets.extend(self.pulls.values().flat_map(|pull| pull.secrets.iter().cloned()));
+        secrets.extend(self.pushes.values().flat_map(|push| push.secrets()));
         match &self.peer.auth {
             AuthSettings::None | AuthSettings::Absent => {}
             AuthSettings::Bearer { token, .. } => secrets.push(token.clone()),
@@ -223,7 +225,7 @@ impl RestSettings {
                 let here = oauth.token_url.origin() == self.peer.base.origin();
                 let tokens = match here {
                     true => peer.clone(),
-                    false => self.peer("the token address", &beside(seams), trusted)?,
+                    false => self.peer(&oauth.token_url, &beside(seams), trusted)?,
                 };
                 let login = OAuth::new((**oauth).clone(), tokens, &seams.clock, &seams.memory);
                 let login = Login::OAuth(login);

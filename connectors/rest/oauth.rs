@@ -39,6 +39,8 @@ pub(super) struct OAuthSettings {
     /// In front of the token: `Bearer`.
     pub(super) scheme: String,
     pub(super) params: Vec<(String, String)>,
+    /// What of these came from outside the file.
+    pub(super) more: Vec<SecretString>,
 }
 
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl OAuthSettings {
                 .as_ref()
                 .map(|secret| basic(&self.client_id, secret).into()),
         ];
-        secrets.into_iter().flatten().collect()
+        secrets.into_iter().flatten().chain(self.more.iter().cloned()).collect()
     }
 }
 
@@ -269,7 +271,7 @@ impl OAuth {
 
     pub(super) fn log_in_again(&self) -> String {
         if self.settings.refresh_token.is_none() {
-            return "check auth.client_id, auth.client_secret, auth.scope and auth.token_url; nothing is asked until they change"
+            return "check auth.client_id, auth.client_secret, auth.scope and auth.token_url. Without a change, a start an hour later tries them once more"
                 .to_owned();
         }
         let page = match &self.settings.authorize_url {

@@ -35,16 +35,20 @@ impl Place {
         parts.push(Part::Literal(rest.to_owned()));
         parts.retain(|part| !matches!(part, Part::Literal(text) if text.is_empty()));
         let literal: String = parts.iter().map(Part::shape).collect();
-        if let Some(odd) = literal.chars().find(|c| !allowed(*c)) {
-            return Err(match odd {
-                '?' | '#' => "expected a path alone: what follows the `?` goes into `params`".to_owned(),
-                odd => format!("expected a path without {odd:?}"),
-            });
+        if literal.contains(['?', '#']) {
+            return Err("expected a path alone: what follows the `?` goes into `params`".to_owned());
+        }
+        if let Some(odd) = literal.chars().find(|c| c.is_control() || *c == '\\') {
+            return Err(format!("expected a path without {odd:?}"));
         }
         if literal[1..].split('/').any(is_way_up) {
             return Err("expected a path without `.` and `..` in it".to_owned());
         }
-        Ok(Place(parts))
+        let encoded = parts.into_iter().map(|part| match part {
+            Part::Literal(text) => Part::Literal(encoded(&text)),
+            field => field,
+        });
+        Ok(Place(encoded.collect()))
     }
 
     /// The names of the record's fields that the path needs.
@@ -101,9 +105,17 @@ fn names(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// What may stand in a path as it is: RFC 3986's `pchar`, the slash, and escapes.
-fn allowed(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(c)
+/// What may stand in a path stays: RFC 3986's `pchar`, the slash, and escapes. A blank or a letter of another
+/// script is written as it must be.
+fn encoded(text: &str) -> String {
+    let mut path = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte) {
+            true => path.push(char::from(byte)),
+            false => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path
 }
 
 fn field(record: &Value, names: &[String]) -> Result<String, Malformed> {
@@ -203,6 +215,14 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_the_config_may_be_written_as_people_do() {
+        assert_eq!(
+            url("/resource/Sales Order/{id}/ä", "{}", Some("1")).unwrap(),
+            "https://erp.example.com/api/resource/Sales%20Order/1/%C3%A4"
+        );
+    }
+
+    #[test]
     fn what_would_leave_the_path_is_refused() {
         for bad in [
             "..",
@@ -245,8 +265,8 @@ mod tests {
             "/a/{x y}",
             "/a/../b",
             "/a/%2E%2e",
-            "/a b",
-            "/ä",
+            "/a\\b",
+            "/a\nb",
         ] {
             assert!(Place::parse(bad).is_err(), "{bad}");
         }

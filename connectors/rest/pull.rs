@@ -9,10 +9,9 @@ use contract::{Cursor, Error, Fault, Hash, Key, Malformed, Pass, Raw, Record, Ro
 use reqwest::{Method, Url};
 
 use super::api::{Api, Manner};
-use super::jq::text_of;
 use super::paginate::{Asked, Page};
 use super::reading::{PullSettings, ReadSettings};
-use super::request::{Encoding, Prepared, form};
+use super::request::{Prepared, Sent};
 use super::trail::{At, Trail};
 use super::walk::Walk;
 use crate::http::{Answer, Tries};
@@ -89,7 +88,7 @@ impl Feed {
         let settings = &self.settings;
         if let At::Url(url) = at {
             return Ok(Prepared {
-                method: settings.method.clone(),
+                method: Method::GET,
                 url: url.clone(),
                 headers: settings.headers.clone(),
                 body: None,
@@ -102,27 +101,11 @@ impl Feed {
         }
         settings.pages.ask(at, &mut params, &mut body);
         super::request::add_params(&mut url, &params);
-        let mut headers = settings.headers.clone();
-        let body = body.map(|body| match (settings.encoding, body) {
-            (Encoding::Form, Value::Map(fields)) => {
-                headers.push((
-                    "Content-Type".to_owned(),
-                    "application/x-www-form-urlencoded".to_owned(),
-                ));
-                let fields = fields
-                    .iter()
-                    .map(|(name, value)| (name.to_owned(), text_of(value.clone())));
-                form(&fields.collect::<Vec<_>>())
-            }
-            (_, body) => {
-                headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
-                body.to_json()
-            }
-        });
+        let body = body.map(|body| Sent::of(body, settings.encoding)).transpose()?;
         Ok(Prepared {
             method: settings.method.clone(),
             url,
-            headers,
+            headers: settings.headers.clone(),
             body,
         })
     }

@@ -86,7 +86,7 @@ impl PullSettings {
             .field("read", "how one record is read by its key")
             .object(|reader| {
                 let place = place(reader);
-                let params = pairs(reader, "params", "query parameters, as they are sent", &mut Vec::new());
+                let params = pairs(reader, "params", "query parameters, as they are sent", &mut secrets);
                 let data = Jq::read(
                     reader,
                     "data_selector",

@@ -4,6 +4,7 @@
 use contract::settings::Reader;
 use contract::{Malformed, Value};
 use reqwest::{Method, Url};
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::jq::{Around, Named, Template, text_of};
@@ -53,7 +54,22 @@ pub(super) struct Prepared {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<String>,
+    pub(super) body: Option<Sent>,
+}
+
+/// A body as it is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) kind: &'static str,
+    pub(super) text: String,
+}
+
+impl Sent {
+    pub(super) fn of(content: Value, encoding: Encoding) -> Result<Sent, Malformed> {
+        let kind = if encoding == Encoding::Form { FORM } else { JSON };
+        let text = written(content, encoding)?;
+        Ok(Sent { kind, text })
+    }
 }
 
 impl Shape {
@@ -117,6 +133,16 @@ impl Shape {
         self.ready(url, records, around, Some(content))
     }
 
+    /// What came into it from outside the file.
+    pub(super) fn secrets(&self, found: &mut Vec<SecretString>) {
+        for (_, template) in self.params.iter().chain(self.headers.iter()) {
+            template.secrets(found);
+        }
+        if let Body::Template(template) = &self.body {
+            template.secrets(found);
+        }
+    }
+
     /// Whether a filter of it has this in its text.
     pub(super) fn mentions(&self, text: &str) -> bool {
         let named = |named: &Named| named.iter().any(|(_, template)| template.mentions(text));
@@ -132,15 +158,8 @@ impl Shape {
         content: Option<Value>,
     ) -> Result<Prepared, Malformed> {
         add_params(&mut url, &self.params.texts(record, around)?);
-        let mut headers = self.headers.texts(record, around)?;
-        let body = match content {
-            None => None,
-            Some(content) => {
-                let kind = if self.encoding == Encoding::Form { FORM } else { JSON };
-                headers.push(("Content-Type".to_owned(), kind.to_owned()));
-                Some(written(content, self.encoding)?)
-            }
-        };
+        let headers = self.headers.texts(record, around)?;
+        let body = content.map(|content| Sent::of(content, self.encoding)).transpose()?;
         Ok(Prepared {
             method: self.method.clone(),
             url,
@@ -242,7 +261,7 @@ impl Prepared {
             line.push_str(&format!(" -H {}", quoted(&format!("{name}: {value}"))));
         }
         if let Some(body) = &self.body {
-            line.push_str(&format!(" --data-binary {}", quoted(body)));
+            line.push_str(&format!(" --data-binary {}", quoted(&body.text)));
         }
         line
     }
@@ -255,7 +274,7 @@ impl Prepared {
         }
         if let Some(body) = &self.body {
             told.push('\n');
-            told.push_str(&cut(body));
+            told.push_str(&cut(&body.text));
         }
         told
     }

@@ -170,12 +170,8 @@ fn oauth_fields(reader: &mut Reader<'_>, scheme: Option<String>) -> Option<OAuth
         .field("client_auth", "oauth2: where the client's credentials go")
         .default("body")
         .choice(&["body", "header"]);
-    let params = pairs(
-        reader,
-        "params",
-        "oauth2: more of the form that is sent",
-        &mut Vec::new(),
-    );
+    let mut more = Vec::new();
+    let params = pairs(reader, "params", "oauth2: more of the form that is sent", &mut more);
     Some(OAuthSettings {
         token_url: token_url?,
         client_id: client_id?,
@@ -186,6 +182,7 @@ fn oauth_fields(reader: &mut Reader<'_>, scheme: Option<String>) -> Option<OAuth
         in_header: client_auth? == "header",
         scheme: scheme?,
         params: params?,
+        more,
     })
 }
 

@@ -286,14 +286,24 @@ async fn er_05_after_three_refusals_nothing_is_asked_until_the_credentials_chang
         .unwrap_err();
     assert!(error.answer.contains("3 times in a row"), "{error}");
     assert_eq!(server.count("POST", "/api/token"), 3);
+    // Once more where it starts an hour later.
+    let later = remembering(&settings, notes.clone());
+    let forgiven = notes.get("auth.strikes").unwrap().replace(" 3 1790", " 3 1780");
+    notes.put("auth.strikes", forgiven).await;
+    assert!(later.pass("stock", "").await.unwrap_err().answer.contains("in a row"));
+    let later = remembering(&settings, notes.clone());
+    for _ in 0..3 {
+        later.pass("stock", "").await.unwrap_err();
+    }
+    assert_eq!(server.count("POST", "/api/token"), 4);
     // But with others, or because a person asks.
     let mut other = settings.clone();
     other["auth"]["client_secret"] = json!("client-secret-2");
     remembering(&other, notes.clone()).pass("stock", "").await.unwrap_err();
-    assert_eq!(server.count("POST", "/api/token"), 4);
+    assert_eq!(server.count("POST", "/api/token"), 5);
     let findings = remembering(&settings, notes).connector.probe().await;
     assert!(findings[0].result.is_err());
-    assert!(server.count("POST", "/api/token") > 4);
+    assert!(server.count("POST", "/api/token") > 5);
 }
 
 /// A new token that is refused as well is not followed by another one.

@@ -421,6 +421,35 @@ async fn an_erp_with_classes_in_its_json_is_spoken_to() {
 }
 
 #[tokio::test]
+async fn what_a_request_says_of_itself_goes_before_what_all_have() {
+    let server = Server::start(|_| ok(json!({"data": {"id": 1}}))).await;
+    let mut settings = simple();
+    settings["create"]["headers"] = json!({"content-type": "\"application/vnd.api+json\"", "X-Way": "\"own\""});
+    settings["create"]["params"] = json!({"org": "\"own\""});
+    let mut json = erp(&server.url(), none(), orders(settings));
+    json["headers"] = json!({"x-way": "all", "X-All": "yes"});
+    json["params"] = json!({"org": "all", "more": "yes"});
+    connect(&json)
+        .target("orders")
+        .create(&[push(7, json!({}))])
+        .await
+        .remove(0)
+        .unwrap();
+    let asked: Asked = server.asked().remove(0);
+    assert_eq!(asked.header("content-type"), Some("application/vnd.api+json"));
+    assert_eq!(
+        (asked.header("x-way"), asked.header("x-all")),
+        (Some("own"), Some("yes"))
+    );
+    let query: Vec<String> = asked
+        .query
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(query, ["org=own", "more=yes"]);
+}
+
+#[tokio::test]
 async fn a_form_is_sent_as_a_browser_would() {
     let mut settings = simple();
     settings["create"]["encoding"] = json!("form");
@@ -468,8 +497,8 @@ async fn the_request_is_shown_as_curl_would_send_it() {
     assert_eq!(
         shown,
         format!(
-            "curl -X POST '{base}/orders' -H 'Accept: application/json' -H 'Content-Type: application/json' \
-             -H 'Idempotency-Key: selorax:22:7:create' -H 'authorization: ***' --data-binary '{{\"note\":\"it'\\''s ***\"}}'"
+            "curl -X POST '{base}/orders' -H 'Accept: application/json' -H 'Idempotency-Key: selorax:22:7:create' \
+             -H 'Content-Type: application/json' -H 'authorization: ***' --data-binary '{{\"note\":\"it'\\''s ***\"}}'"
         )
     );
     let shown = target.show(Act::Update(&Key("4".to_owned()), &order)).unwrap();

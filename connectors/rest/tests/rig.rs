@@ -269,6 +269,13 @@ pub(super) fn node(json: &Json) -> Node {
         Json::Null => scalar(String::new(), true),
         Json::Bool(value) => scalar(value.to_string(), true),
         Json::Number(value) => scalar(value.to_string(), true),
+        // As if it were filled in from the environment, without quotes.
+        Json::String(text) if text.starts_with("OUTSIDE:") => Kind::Scalar {
+            text: text["OUTSIDE:".len()..].to_owned(),
+            plain: true,
+            secret: true,
+            unresolved: false,
+        },
         Json::String(text) => scalar(text.clone(), false),
         Json::Array(items) => Kind::List(items.iter().map(node).collect()),
         Json::Object(fields) => {

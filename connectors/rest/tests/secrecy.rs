@@ -113,6 +113,30 @@ async fn sc_06_a_token_address_that_says_the_secret_back_is_masked() {
     assert!(!holds(&all), "{all}");
 }
 
+/// Some take the key in each body.
+#[tokio::test]
+async fn sc_06_a_secret_within_a_body_is_masked() {
+    let server = Server::start(|asked| text(422, "text/plain", &format!("you sent {}", asked.body))).await;
+    let resources = json!({
+        "orders": {"push": {"create": {"path": "/rpc", "body": {"args": ["OUTSIDE:\"db-1\"", "OUTSIDE:\"c4n4ry-in-jq\"", "."]}}}},
+        "stock": {"pull": {
+            "method": "POST", "path": "/rpc", "data_selector": ".", "primary_key": ".id",
+            "body": {"key": "OUTSIDE:c4n4ry-as-it-is", "user": "OUTSIDE:2"},
+        }},
+    });
+    let rig = connect(&erp(&server.url(), json!({"type": "none"}), resources));
+    let target = rig.target("orders");
+    let order = push(1, json!({}));
+    let error = target.create(std::slice::from_ref(&order)).await.remove(0).unwrap_err();
+    let shown = target.show(Act::Create(&[order])).unwrap();
+    let pulled = rig.pass("stock", "").await.unwrap_err();
+    let all = format!("{error:?} {shown} {pulled:?} {:?}", rig.connector);
+    assert!(!holds(&all), "{all}");
+    let asked = server.asked();
+    assert_eq!(asked[0].body, r#"{"args":["db-1","c4n4ry-in-jq",{}]}"#);
+    assert_eq!(asked[1].body, r#"{"key":"c4n4ry-as-it-is","user":2}"#);
+}
+
 /// A server whose certificate only `ca_file` vouches for.
 async fn private(folder: &std::path::Path) -> u16 {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
