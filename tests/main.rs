@@ -7,6 +7,8 @@ mod daemon_crash;
 mod house;
 mod reading;
 mod regress;
+mod rest;
 mod story;
 mod support;
 mod system;
+mod webhook;

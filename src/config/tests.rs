@@ -116,7 +116,7 @@ fn the_example_loads_with_its_comments_made_keys() {
     );
     assert_eq!(config.webhooks.unwrap().secrets.len(), 1);
     assert!(config.admin.unwrap().token.is_some());
-    assert_eq!(config.warnings.problems().len(), 2);
+    assert_eq!(config.warnings.problems().len(), 1);
 }
 
 #[test]
