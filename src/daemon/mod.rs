@@ -5,6 +5,7 @@
 mod caretaker;
 mod client;
 mod control;
+mod courier;
 mod frames;
 mod generation;
 mod historian;
