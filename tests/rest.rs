@@ -5,6 +5,7 @@ mod batches;
 mod conflicts;
 mod losses;
 mod refusals;
+mod tokens;
 
 use serde_json::Value;
 

@@ -102,7 +102,10 @@ impl Engine {
             };
             let terms = self.terms(flow);
             let plan = |version: &Version| plan(flow, &terms, version);
-            let claimed = self.store.turn_over(&flow.course(), &ended, &claim, &plan).await?;
+            let mut outcomes = Vec::new();
+            let course = flow.course();
+            let turn_over = self.store.turn_over(&course, &ended, &claim, &plan);
+            let claimed = beside(&mut under_way, &mut outcomes, turn_over).await?;
             ended.clear();
             let any = !claimed.is_empty();
             self.count_unsent(flow, &claimed);
@@ -113,25 +116,31 @@ impl Engine {
                 busy.extend(call.versions().iter().map(|version| version.id));
                 under_way.push(self.call(flow, call));
             }
-            let Some(first) = under_way.next().await else {
-                if ending || !any {
-                    return Ok(ending);
-                }
-                continue;
-            };
-            let mut outcomes = vec![first];
+            if outcomes.is_empty() {
+                let Some(first) = under_way.next().await else {
+                    if ending || !any {
+                        return Ok(ending);
+                    }
+                    continue;
+                };
+                outcomes.push(first);
+            }
             while let Some(Some(more)) = under_way.next().now_or_never() {
                 outcomes.push(more);
             }
-            for outcome in outcomes {
+            let mut outcomes = VecDeque::from(outcomes);
+            while let Some(outcome) = outcomes.pop_front() {
                 busy.retain(|id| outcome.ended.iter().all(|ended| ended.id != *id));
                 self.count(flow, &outcome);
                 ended.extend(outcome.ended);
+                let mut more = Vec::new();
                 if let Some(error) = outcome.trouble {
-                    self.target_trouble(flow, error, outcome.answered).await?;
+                    let trouble = self.target_trouble(flow, error, outcome.answered);
+                    beside(&mut under_way, &mut more, trouble).await?;
                 } else if outcome.answered {
-                    self.target_answers(flow).await?;
+                    beside(&mut under_way, &mut more, self.target_answers(flow)).await?;
                 }
+                outcomes.extend(more);
             }
             if self.is_target_down(&flow.name) || self.stop.is_cancelled() {
                 ending = true;
@@ -233,10 +242,9 @@ impl Engine {
         if ledger.target_rest.is_some_and(|(until, _)| until > now) {
             return Ok(());
         }
-        // A run that ends does not wait for a person.
-        if error.fault != Fault::Denied || endless {
-            ledger.target_rest = Some((now.saturating_add(rest), failed));
-        }
+        // A run that ends does not wait for a person: it leaves the target alone for good, whatever rest it had before.
+        let waits = error.fault != Fault::Denied || endless;
+        ledger.target_rest = waits.then(|| (now.saturating_add(rest), failed));
         tracing::warn!(
             flow = flow.name,
             rest = rest.as_secs(),
@@ -286,6 +294,19 @@ impl Engine {
                 self.ledger(&flow.name).sent += shown.len() as u64;
                 ended.extend(shown);
             }
+        }
+    }
+}
+
+/// Waits for some work while the calls go on. A call may stand in line for the state file, as for a new token that is
+/// kept before it is used: were it left alone meanwhile, it would hold its place there and never take it.
+async fn beside<T>(under_way: &mut UnderWay, outcomes: &mut Vec<Outcome>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            Some(outcome) = under_way.next() => outcomes.push(outcome),
         }
     }
 }

@@ -1,5 +1,8 @@
-//! Records that are refused.
+//! Records that are refused, and an ERP that wants to be asked less often.
 
+use std::time::Duration;
+
+use sandbox::Rate;
 use sandbox::erp::{Fault, Kind, Rule};
 
 use super::{failures, once};
@@ -42,4 +45,27 @@ fn er_10_one_refused_record_among_1000_is_parked_and_the_others_arrive_and_retry
     erp.check(&shop);
     assert_eq!(failures(&desk).len(), 0);
     desk.find_secrets();
+}
+
+#[test]
+fn er_14_an_erp_with_a_limit_of_its_own_is_left_alone_as_long_as_it_says() {
+    let shop = Shop::of(30);
+    let limit = Rate {
+        requests: 10,
+        window: Duration::from_secs(1),
+        announce: false,
+    };
+    let erp = Erp::open(|options| options.rate = Some(limit));
+    once(&ErpSetup::default().desk(&shop, &erp)).ends(0);
+    erp.check(&shop);
+    let requests = erp.books().requests();
+    let refused: Vec<_> = requests.iter().filter(|asked| asked.status == 429).collect();
+    assert!(!refused.is_empty(), "the limit was never met");
+    // Four may be under way when the first is told to wait; what comes after them obeys.
+    assert!(
+        refused.len() <= 4 * 4,
+        "{} of {} were refused",
+        refused.len(),
+        requests.len()
+    );
 }
