@@ -6,7 +6,7 @@
 use contract::{Hash, Key, Malformed, Row, Stamp, Value};
 
 use crate::mapping::Mapping;
-use crate::store::{Link, LinkRow, Note, Parked, Want};
+use crate::store::{Aim, Link, LinkRow, Note, Parked, Want};
 
 /// Stands for the mapping in a link whose record was there before its flow began, and was not sent.
 pub const ABSORBED: Hash = Hash(0);
@@ -99,7 +99,19 @@ pub struct Known<'a> {
     pub again: bool,
 }
 
-pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) -> Decision {
+/// What stands for a cancelled record's content: all of them are the same.
+pub fn cancelled() -> Hash {
+    Hash::of(b"cancelled")
+}
+
+/// `cancels`: what the target's `cancel.when` says of the record; `None` where the target cannot cancel.
+pub fn decide(
+    flow: &str,
+    mapping: &Mapping,
+    known: &Known<'_>,
+    record: &Value,
+    cancels: Option<Result<bool, Malformed>>,
+) -> Decision {
     let sent = known.link.and_then(|row| row.link.want_hash);
     let mut link = Link {
         flow: flow.to_owned(),
@@ -109,8 +121,9 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
         mapping: mapping.print(),
         want_hash: sent,
     };
-    let body = match mapped(mapping, record, sent.is_some()) {
-        Ok(body) => body,
+    let fate = fate(mapping, record, sent.is_some(), cancels);
+    let (wish, body) = match fate {
+        Ok(fate) => fate,
         Err(Malformed(reason)) => {
             let parked = Parked {
                 flow: flow.to_owned(),
@@ -124,7 +137,10 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
             };
         }
     };
-    let hash = Hash::of(body.as_bytes());
+    let hash = match wish {
+        Aim::Put => Hash::of(body.as_bytes()),
+        Aim::Cancel => cancelled(),
+    };
     if body == "[]" || (sent == Some(hash) && !known.again) {
         return Decision {
             link: Some(link),
@@ -136,6 +152,8 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
     let want = Want {
         flow: flow.to_owned(),
         key: known.key.clone(),
+        wish,
+        stamp: known.stamp,
         body,
         hash,
         before: sent.filter(|_| !known.again),
@@ -146,6 +164,28 @@ pub fn decide(flow: &str, mapping: &Mapping, known: &Known<'_>, record: &Value) 
         link: Some(link),
         want: Some(want),
         ..Decision::default()
+    }
+}
+
+/// What is to become of the record at the target, and the rows to send as a JSON list. One that was never sent
+/// is never cancelled: it is not sent at all. One that was sent and no longer belongs there is cancelled where the
+/// target can, with whatever content it can still be given.
+fn fate(
+    mapping: &Mapping,
+    record: &Value,
+    sent: bool,
+    cancels: Option<Result<bool, Malformed>>,
+) -> Result<(Aim, String), Malformed> {
+    let Some(cancels) = cancels else {
+        return Ok((Aim::Put, mapped(mapping, record, sent)?));
+    };
+    match (cancels? || (sent && !mapping.admits(record)?), sent) {
+        (false, _) => Ok((Aim::Put, mapped(mapping, record, sent)?)),
+        (true, false) => Ok((Aim::Put, "[]".to_owned())),
+        (true, true) => Ok((
+            Aim::Cancel,
+            mapping.apply_as_json(record).unwrap_or_else(|_| "[null]".to_owned()),
+        )),
     }
 }
 

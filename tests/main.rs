@@ -7,6 +7,7 @@ mod daemon_crash;
 mod house;
 mod reading;
 mod regress;
+mod rest;
 mod story;
 mod support;
 mod system;

@@ -122,7 +122,7 @@ impl Peer {
                     confirmed = true;
                     Duration::from_secs(1)
                 }
-                Fault::Denied | Fault::Rejected => return Err(error),
+                Fault::Denied | Fault::Rejected | Fault::Conflict => return Err(error),
             };
             if pause > left {
                 return Err(error);

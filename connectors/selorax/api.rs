@@ -11,7 +11,7 @@ use super::list::{self, List};
 use super::read;
 use super::resource::Shape;
 use super::{Auth, StoreSettings};
-use crate::http::{Answer, Peer, PeerSettings, Request, Tries};
+use crate::http::{ANSWER_MAX, Answer, Peer, PeerSettings, Probing, Request, Tries};
 
 /// A write that the store puts off so often is given up.
 const PUT_OFF_MAX: u32 = 3;
@@ -51,6 +51,9 @@ impl Api {
                     Auth::Client { id, secret } => vec![secret.clone(), id.clone()],
                     Auth::Absent => Vec::new(),
                 },
+                probing: Probing::Eager,
+                trusted: Vec::new(),
+                answer_max: ANSWER_MAX,
             },
             seams,
         )?;
@@ -160,6 +163,7 @@ impl Api {
             url,
             headers: self.headers.clone(),
             body: None,
+            judged: Vec::new(),
             purpose,
             doing: doing.to_owned(),
         }

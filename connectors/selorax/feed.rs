@@ -26,6 +26,7 @@ pub(super) const NEWEST_FIRST: &str = "updated_at:desc";
 
 #[derive(Clone, Debug)]
 pub(super) struct Feed {
+    pub(super) store_id: i64,
     pub(super) api: Arc<Api>,
     pub(super) overlap: Duration,
     pub(super) upkeep: Upkeep,
@@ -175,6 +176,15 @@ impl Source for Feed {
 
     fn asked_for(&self, mentions: &dyn Fn(&str) -> bool) {
         self.resource.asked_for(mentions);
+    }
+
+    /// Orders came first, and their keys are short; an order and a customer may have the same number.
+    fn realm(&self) -> Option<String> {
+        let (store, resource) = (self.store_id, self.shape().path);
+        Some(match resource == super::orders::SHAPE.path {
+            true => format!("selorax:{store}"),
+            false => format!("selorax:{store}:{resource}"),
+        })
     }
 
     fn upkeep(&self) -> Option<Upkeep> {

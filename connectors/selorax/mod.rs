@@ -272,6 +272,7 @@ impl Settings for StoreSettings {
         ];
         let feeds = resources.map(|resource| {
             Arc::new(Feed {
+                store_id: self.store_id,
                 api: api.clone(),
                 overlap: self.overlap,
                 upkeep: self.upkeep,

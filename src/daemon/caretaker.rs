@@ -162,7 +162,7 @@ impl Caretaker {
                 tracing::debug!("{error}");
                 Ok(())
             }
-            Fault::Denied | Fault::Rejected => {
+            Fault::Denied | Fault::Rejected | Fault::Conflict => {
                 let told = format!("nobody knows whether the store calls about what changes: {error}");
                 self.raise(&told).await
             }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Start;
 use super::caretaker::Caretaker;
+use super::courier::Courier;
 use super::historian::Historian;
 use super::patience::Delays;
 use super::steward::Steward;
@@ -73,6 +74,11 @@ impl Generation {
             generation.keep_going(&name, &feed, move || worker.clone().work());
             let name = format!("the historian of {feed}");
             generation.keep_going(&name, &feed, move || historian.clone().work());
+        }
+        for flow in parts.sent_by_record() {
+            let courier = Arc::new(Courier::new(parts.clone(), flow, generation.stop.clone()));
+            let name = format!("the courier of {}", flow.name);
+            generation.keep_going(&name, &flow.feed, move || courier.clone().work());
         }
         let steward = Arc::new(Steward::new(
             parts.clone(),

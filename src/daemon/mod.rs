@@ -5,6 +5,7 @@
 mod caretaker;
 mod client;
 mod control;
+mod courier;
 mod frames;
 mod generation;
 mod historian;
@@ -40,6 +41,11 @@ const CALL_PATIENCE: Duration = Duration::from_secs(60);
 const SOUND_AFTER: Duration = Duration::from_secs(60);
 /// With the time that calls of the system still get at the very end, this must stay below ten seconds.
 const ENDS_WITHIN: Duration = Duration::from_millis(6_500);
+
+/// How long events that are being kept are waited for before the state file is taken away from them; at the end there
+/// is no time for more.
+const PAUSE: Duration = Duration::from_secs(8);
+const PAUSE_AT_END: Duration = Duration::from_millis(500);
 
 /// What the daemon is given at start.
 pub struct Start {
@@ -88,7 +94,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         }
         let end = generation.until_end(&start).await;
         generations.send_replace(None);
-        receiver.pause().await;
+        let stops = matches!(end, End::Stop);
+        receiver.pause(if stops { PAUSE_AT_END } else { PAUSE }).await;
         match end {
             End::Stop => {
                 let ending = async { close(generation.end().await).await };

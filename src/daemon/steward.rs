@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::STORE;
-use crate::store::{Held, Places, Request, Round};
+use crate::store::{Holding, Places, Request, Round};
 use crate::work::Parts;
 
 /// The longest sleep: events come by a bell, and a daemon that was started anew has none to hear.
@@ -315,7 +315,7 @@ fn who(request: &Request) -> String {
     }
 }
 
-fn in_state(held: &Held) -> String {
+fn in_state(held: &Holding) -> String {
     let known = held
         .known
         .iter()
@@ -337,7 +337,7 @@ fn in_state(held: &Held) -> String {
     }
 }
 
-fn delivered(held: &Held) -> String {
+fn delivered(held: &Holding) -> String {
     let shown = held
         .files
         .iter()

@@ -171,12 +171,21 @@ impl Worker {
             if let Some(ledger) = engine.ledger.get_mut(&slot.flow) {
                 ledger.source_error = None;
             }
-            let is_well = engine.ledger.get(&slot.flow).is_none_or(|l| l.target_error.is_none());
+            let is_well = engine.ledger.get(&slot.flow).is_none_or(|l| l.target_error.is_none())
+                && engine
+                    .flows
+                    .iter()
+                    .all(|flow| flow.name != slot.flow || !self.is_target_down(flow));
             if is_well {
                 self.parts.store.succeeded(&slot.flow).await?;
             }
         }
         Ok(())
+    }
+
+    /// What the flow's courier found, where it has one.
+    fn is_target_down(&self, flow: &Flow) -> bool {
+        flow.goes_by_record() && self.parts.lanes.of(&flow.target).is_down()
     }
 
     /// A pass of all flows that an event asked for without naming a record.
@@ -240,7 +249,7 @@ impl Worker {
             let all = std::mem::take(&mut engine.flows);
             engine.flows = all
                 .iter()
-                .filter(|flow| !self.lane.is_at(&flow.name))
+                .filter(|flow| !self.lane.is_at(&flow.name) && !flow.goes_by_record())
                 .cloned()
                 .collect();
             let delivered = engine.deliver_all(false).await;
@@ -270,7 +279,8 @@ impl Worker {
             reading = self.parts.store.next_due(&self.feed, self.readings()).await?;
         }
         let lane = self.lane.clone();
-        let delivery = engine.next_delivery(|flow| !lane.is_at(flow)).await?;
+        let own = |flow: &Flow| !lane.is_at(&flow.name) && !flow.goes_by_record();
+        let delivery = engine.next_delivery(own).await?;
         let slots = if is_paused { &[] } else { slots };
         let wait = self.time_left(slots, rests, reading, delivery);
         tokio::select! {
@@ -312,7 +322,7 @@ pub(super) fn delay_of(error: &anyhow::Error, delays: &mut Delays) -> Duration {
     }
 }
 
-fn sent(engine: &Engine) -> Vec<(String, u64, u64)> {
+pub(super) fn sent(engine: &Engine) -> Vec<(String, u64, u64)> {
     let of = |flow: &Flow| {
         let ledger = engine.ledger.get(&flow.name);
         let count = ledger.map_or((0, 0), |ledger| (ledger.sent, ledger.files));
@@ -321,14 +331,14 @@ fn sent(engine: &Engine) -> Vec<(String, u64, u64)> {
     engine.flows.iter().map(of).collect()
 }
 
-fn tell_sent(engine: &Engine, before: Vec<(String, u64, u64)>) {
+pub(super) fn tell_sent(engine: &Engine, before: Vec<(String, u64, u64)>) {
     for ((flow, sent, files), (_, sent_before, files_before)) in sent(engine).into_iter().zip(before) {
         if sent > sent_before {
-            tracing::info!(
-                "{flow}: {} sent in {}",
-                grouped(sent - sent_before),
-                grouped(files - files_before)
-            );
+            let sent = grouped(sent - sent_before);
+            match files - files_before {
+                0 => tracing::info!("{flow}: {sent} sent"),
+                files => tracing::info!("{flow}: {sent} sent in {}", grouped(files)),
+            }
         }
     }
 }

@@ -156,7 +156,7 @@ impl Engine {
                         .extend(self.handed_over(flow, range, known.watermark.clone()).await?);
                 }
             }
-            self.store.keep(&keep).await?;
+            self.keep(&keep).await?;
             if last.is_some() || step.done {
                 self.read_due(&flow.feed).await?;
                 self.deliver_all(false).await?;

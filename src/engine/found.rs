@@ -7,22 +7,24 @@
 
 use std::collections::HashMap;
 
-use contract::{Hash, Malformed};
+use contract::{Hash, Malformed, Target};
 
+use super::files::FileFlow;
 use super::{Engine, Flow};
 use crate::store::Ready;
 
 impl Engine {
     pub async fn meet_targets(&mut self) -> anyhow::Result<()> {
         for flow in self.flows.clone() {
-            if let Err(error) = self.meet(&flow).await {
+            let Target::Files(files) = &flow.to else { continue };
+            if let Err(error) = self.meet(&FileFlow::new(&flow, files)).await {
                 self.stop_target(&flow, error).await?;
             }
         }
         Ok(())
     }
 
-    async fn meet(&mut self, flow: &Flow) -> anyhow::Result<()> {
+    async fn meet(&mut self, flow: &FileFlow) -> anyhow::Result<()> {
         let lane = self.lanes.of(&flow.target);
         let _turn = lane.turn().await;
         if !self.store.found_rows(&flow.target).await?.is_empty() {
@@ -72,7 +74,7 @@ impl Engine {
     /// With all batches finished, no temporary file of ours should be left. One of an unknown name was never
     /// recorded as staged, so its versions go out under a name to come. One of a finished batch contradicts
     /// that it is gone: the folder was another one then, such as an empty mount point, so it is published now.
-    async fn clear_staged(&self, flow: &Flow) -> anyhow::Result<()> {
+    async fn clear_staged(&self, flow: &FileFlow) -> anyhow::Result<()> {
         let place = flow.files.place();
         let known = self.store.batch_names(&flow.target).await?;
         let (done, mut unknown): (Vec<String>, Vec<String>) =

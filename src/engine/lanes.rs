@@ -21,8 +21,10 @@ pub struct Lane {
     jobs: Mutex<Vec<String>>,
     /// Nothing is asked of this feed until it goes on.
     paused: AtomicBool,
-    /// Rung when something is to be done at this feed before its time.
+    /// Rung when something is to be done at this feed or target before its time.
     pub bell: Notify,
+    /// Of a target: it was in trouble when it was last called.
+    down: AtomicBool,
     /// An event asked for a scan; that it did is in the state file.
     scan: AtomicBool,
 }
@@ -85,6 +87,14 @@ impl Lane {
         if self.paused.swap(false, Ordering::AcqRel) {
             self.bell.notify_one();
         }
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
     }
 
     fn flows(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

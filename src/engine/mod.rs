@@ -2,11 +2,14 @@
 //! (claim, network, settle). Each does one unit, can be killed anywhere, and is called until it says idle.
 
 mod backfill;
+mod calls;
 mod deliver;
+mod files;
 mod found;
 mod lanes;
 mod pull;
 mod read;
+mod records;
 mod sweep;
 mod take;
 
@@ -14,12 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Clock, Connector, Fault, FileTarget, Progress, Source, Target};
+use contract::{Clock, Connector, Fault, Progress, Source, Target};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::mapping::Mapping;
-use crate::store::{Coverage, Due, Queue, Store};
+use crate::store::{Course, Coverage, Due, Keep, Queue, Store};
 
 pub use backfill::Range;
 pub use lanes::{Job, Lane, Lanes};
@@ -34,16 +37,26 @@ pub struct Flow {
     /// `drop.orders`
     pub target: String,
     pub source: Arc<dyn Source>,
-    pub files: Arc<dyn FileTarget>,
+    /// What idempotency keys begin with.
+    pub realm: String,
+    pub to: Target,
     pub mapping: Arc<Mapping>,
     /// Starts with what comes, instead of with all history.
     pub only_new: bool,
 }
 
 impl Flow {
-    pub fn target_of(target: Target) -> Arc<dyn FileTarget> {
-        match target {
-            Target::Files(files) => files,
+    /// Whether its target takes records one by one; they are delivered apart from the reading, because each
+    /// may take its time.
+    pub fn goes_by_record(&self) -> bool {
+        matches!(self.to, Target::Records(_))
+    }
+
+    pub(crate) fn course(&self) -> Course<'_> {
+        Course {
+            flow: &self.name,
+            feed: &self.feed,
+            target: &self.target,
         }
     }
 }
@@ -121,11 +134,17 @@ pub struct Ledger {
     pub gone: u64,
     /// Parts of the history that did not add up to what the source counts.
     pub unproven: u64,
+    /// Changes that the target cannot be told of.
+    pub unsent: u64,
     pub source_error: Option<String>,
     pub target_error: Option<String>,
     /// Until when a target in trouble that passes is left alone, on the monotonic clock, and how often in a row
     /// it failed.
     target_rest: Option<(Duration, u32)>,
+    /// Calls in a row that the target left unanswered.
+    unanswered: u32,
+    /// Tries again of records that the target refused.
+    retried: u64,
 }
 
 /// How long a target in trouble is left alone at first, where the run goes on until it is well again.
@@ -218,6 +237,18 @@ impl Engine {
         }
     }
 
+    /// Stores a unit of facts, and tells those who deliver records that there are new ones.
+    pub(crate) async fn keep(&self, keep: &Keep) -> anyhow::Result<()> {
+        self.store.keep(keep).await?;
+        let all = self.flows.iter().chain(&self.neighbours);
+        for flow in all.filter(|flow| flow.goes_by_record()) {
+            if keep.wants.iter().any(|want| want.flow == flow.name) {
+                self.lanes.of(&flow.target).bell.notify_one();
+            }
+        }
+        Ok(())
+    }
+
     fn check_stop(&self) -> Result<(), Stopped> {
         if self.stop.is_cancelled() { Err(Stopped) } else { Ok(()) }
     }
@@ -264,6 +295,13 @@ impl Engine {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }
+        // Of a target in trouble what is due waits for the end of its rest.
+        let by_record = self.flows.iter().filter(|flow| flow.goes_by_record());
+        for flow in by_record.filter(|flow| !self.is_target_down(&flow.name)) {
+            if let Some(at) = self.store.next_call(&flow.course()).await? {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
         let left = next.map(|at| at.saturating_sub(self.clock.now()).max(0));
         Ok(left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
@@ -306,11 +344,19 @@ impl Engine {
         })
     }
 
+    /// How long the target of a flow is still left alone.
+    pub(crate) fn rest_left(&self, flow: &str) -> Option<Duration> {
+        let (until, _) = self.ledger.get(flow)?.target_rest?;
+        let left = until.saturating_sub(self.clock.monotonic());
+        (!left.is_zero()).then_some(left)
+    }
+
     /// The target took something: what it had said before is over.
     pub(crate) fn target_is_well(&mut self, flow: &str) {
         let ledger = self.ledger(flow);
         ledger.target_rest = None;
         ledger.target_error = None;
+        ledger.unanswered = 0;
     }
 
     /// How long the flows whose target is left alone for a while have to wait, if they have anything to send.
@@ -385,14 +431,20 @@ impl Engine {
             .map_or(0, |connector| connector.requests())
     }
 
-    /// When the oldest version that waits for its file to fill has waited long enough; `None`: none waits.
-    /// Of the flows that `counts`.
-    pub async fn next_delivery(&self, counts: impl Fn(&str) -> bool) -> anyhow::Result<Option<contract::Stamp>> {
+    /// When the oldest version that waits for its file to fill has waited long enough, or the next record is due
+    /// for its target; `None`: none waits. Of the flows that `counts`.
+    pub async fn next_delivery(&self, counts: impl Fn(&Flow) -> bool) -> anyhow::Result<Option<contract::Stamp>> {
         let mut next: Option<i64> = None;
-        for flow in self.flows.iter().filter(|flow| counts(&flow.name)) {
-            let oldest = self.store.ready_since(&flow.name).await?;
-            let wait = i64::try_from(flow.files.max_wait().as_millis()).unwrap_or(i64::MAX);
-            if let Some(at) = oldest.map(|oldest| oldest.saturating_add(wait)) {
+        for flow in self.flows.iter().filter(|flow| counts(flow)) {
+            let due = match &flow.to {
+                Target::Files(files) => {
+                    let oldest = self.store.ready_since(&flow.name).await?;
+                    let wait = i64::try_from(files.max_wait().as_millis()).unwrap_or(i64::MAX);
+                    oldest.map(|oldest| oldest.saturating_add(wait))
+                }
+                Target::Records(_) => self.store.next_call(&flow.course()).await?,
+            };
+            if let Some(at) = due {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }

@@ -164,7 +164,7 @@ impl Engine {
                 keep.cursors.push(Store::live(&flow.name, position, covered));
             }
         }
-        self.store.keep(&keep).await
+        self.keep(&keep).await
     }
 
     /// So much changed that walking all of history is the shorter way, and one that can be resumed. Of what a

@@ -82,7 +82,7 @@ impl Engine {
                 }
             }
         }
-        self.store.keep(&keep).await?;
+        self.keep(&keep).await?;
         stopped.map_or(Ok(()), |error| Err(error.into()))
     }
 
@@ -278,7 +278,7 @@ impl Engine {
             Fault::Throttled { .. } | Fault::Transient { reached: false } => Ok(Some(error)),
             // Refused as a whole, or only this one?
             Fault::Denied if ask_once(flows, health).await.is_err() => Ok(Some(error)),
-            Fault::Denied | Fault::Rejected => {
+            Fault::Denied | Fault::Rejected | Fault::Conflict => {
                 let answer = Some(error.to_string());
                 self.park(waiting, "the source refuses to show this record", answer, keep)?;
                 Ok(None)

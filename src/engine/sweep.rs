@@ -92,7 +92,7 @@ impl Engine {
                     done: step.done,
                 });
             }
-            self.store.keep(&keep).await?;
+            self.keep(&keep).await?;
             if step.done {
                 break;
             }
@@ -137,7 +137,7 @@ impl Engine {
                 notes: notes.collect(),
                 ..crate::store::Keep::default()
             };
-            self.store.keep(&keep).await?;
+            self.keep(&keep).await?;
         }
         Ok(count)
     }

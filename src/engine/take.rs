@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use contract::{Hash, Key, Record, Row, Stamp, Use, Value};
+use contract::{Hash, Key, Record, Row, Stamp, Target, Use, Value};
 
 use super::{Engine, Flow};
 use crate::decide::{self, Known, Light, Look};
@@ -149,7 +149,11 @@ impl Engine {
         flags: &[String],
         keep: &mut Keep,
     ) {
-        let decision = decide::decide(&flow.name, &flow.mapping, known, value);
+        let cancels = match &flow.to {
+            Target::Records(records) if records.abilities().cancel => Some(records.cancels(value)),
+            Target::Records(_) | Target::Files(_) => None,
+        };
+        let decision = decide::decide(&flow.name, &flow.mapping, known, value, cancels);
         // Of a record that was never decided on nothing can be parked.
         if decision.parked.is_none() && known.link.is_some() {
             keep.cleared.push((flow.name.clone(), known.key.clone()));

@@ -1,7 +1,7 @@
 //! What waits for a person: records that cannot be read, mapped or delivered.
 
 use contract::{Key, Stamp};
-use sqlx::Row;
+use sqlx::{Connection, Row};
 
 use super::Store;
 
@@ -25,12 +25,14 @@ pub struct Failure {
     pub attempts: i64,
     pub since: Stamp,
     pub at: Stamp,
+    /// The last call as it went, secrets masked.
+    pub request: Option<String>,
 }
 
 impl Store {
     pub async fn failures(&self) -> anyhow::Result<Vec<Failure>> {
         let rows = sqlx::query(
-            "SELECT id, place, stage, key, reason, answer, body, attempts, since, at FROM failures ORDER BY id",
+            "SELECT id, place, stage, key, reason, answer, body, attempts, since, at, request FROM failures ORDER BY id",
         )
         .fetch_all(&mut *self.locked().await)
         .await
@@ -50,6 +52,7 @@ impl Store {
             attempts: row.get(7),
             since: row.get(8),
             at: row.get(9),
+            request: row.get(10),
         };
         Ok(rows.into_iter().map(failure).collect())
     }
@@ -66,10 +69,11 @@ impl Store {
             .bind(failure.id / 2)
             .bind(at),
             // A newer version that waits already overtakes it.
+            // One that may have been carried out is sent again as it was, before any newer one.
             (Place::Deliver, Some(_)) => sqlx::query(
-                "UPDATE OR REPLACE outbox SET state = 'ready' WHERE id = ?1 AND state = 'parked' \
-                 AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.flow = outbox.flow AND o.key = outbox.key \
-                 AND o.state = 'ready')",
+                "UPDATE OR REPLACE outbox SET state = iif(unsure, 'sending', 'ready'), looked = iif(unsure, 2, 0), wire = 0, \
+                 attempts = 0, due_at = 0 WHERE id = ?1 AND state = 'parked' AND (unsure OR NOT EXISTS \
+                 (SELECT 1 FROM outbox o WHERE o.flow = outbox.flow AND o.key = outbox.key AND o.state = 'ready'))",
             )
             .bind(failure.id / 2),
             (Place::Deliver, None) => sqlx::query(
@@ -90,18 +94,33 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a failure out of sight until its record changes.
+    /// Puts a failure out of sight until its record changes. Of one that may have been carried out the person says
+    /// that it was: the target has it then, under an id that is not known.
     pub async fn discard(&self, failure: &Failure) -> anyhow::Result<()> {
-        let query = match failure.stage {
-            Place::Read => sqlx::query("UPDATE inbox SET discarded = 1 WHERE id = ?"),
-            Place::Deliver => sqlx::query("UPDATE outbox SET discarded = 1 WHERE id = ?"),
+        let statements: &[&str] = match failure.stage {
+            Place::Read => &["UPDATE inbox SET discarded = 1 WHERE id = ?1"],
+            Place::Deliver => &[
+                "INSERT INTO refs (target, feed, key, hash, flow, stamp, cancelled, at) SELECT target, feed, key, hash, flow, \
+                 stamp, act = 'cancel', ?2 FROM outbox WHERE id = ?1 AND unsure = 1 AND target IS NOT NULL \
+                 ON CONFLICT DO UPDATE SET hash = excluded.hash, flow = excluded.flow, stamp = excluded.stamp, \
+                 cancelled = excluded.cancelled, at = excluded.at",
+                "DELETE FROM outbox WHERE id = ?1 AND unsure = 1",
+                "UPDATE outbox SET discarded = 1 WHERE id = ?1",
+            ],
         };
-        query
-            .bind(failure.id / 2)
-            .execute(&mut *self.writing().await?)
-            .await
-            .map_err(|error| self.explain(error.into()))?;
-        Ok(())
+        let mut connection = self.writing().await?;
+        let discarded = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for statement in statements {
+                sqlx::query(*statement)
+                    .bind(failure.id / 2)
+                    .bind(self.now())
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        };
+        discarded.await.map_err(|error: sqlx::Error| self.explain(error.into()))
     }
 
     /// Mapping failures of a flow whose mapping has changed since: their keys.
@@ -126,6 +145,7 @@ impl Store {
             attempts: 0,
             since: 0,
             at: 0,
+            request: None,
         };
         Ok(keys.into_iter().map(failure).collect())
     }

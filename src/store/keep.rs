@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::{Cursor, Hash, Key, Stamp, Use};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{Coverage, Store};
+use super::{Aim, Coverage, Store};
 
 /// How many rows a statement may carry; well below SQLite's limit of bound values. Few different sizes, so
 /// that each is prepared once, and the largest is a whole page.
@@ -78,8 +78,12 @@ pub struct LinkRow {
 pub struct Want {
     pub flow: String,
     pub key: Key,
+    pub wish: Aim,
+    /// The source's time of change.
+    pub stamp: Option<Stamp>,
     /// The mapped rows as a JSON list.
     pub body: String,
+    /// Of the body; of a cancellation one that all have.
     pub hash: Hash,
     /// What was last decided to be sent before it.
     pub before: Option<Hash>,
@@ -275,7 +279,7 @@ async fn clear(connection: &mut SqliteConnection, cleared: &[(String, Key)]) -> 
 async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp) -> sqlx::Result<()> {
     for chunk in chunks(wants) {
         let mut query: QueryBuilder<Sqlite> =
-            QueryBuilder::new("INSERT INTO outbox (flow, key, body, hash, before, doubt, state, at) ");
+            QueryBuilder::new("INSERT INTO outbox (flow, key, body, hash, before, doubt, state, act, stamp, at) ");
         query.push_values(chunk, |mut row, want| {
             row.push_bind(&want.flow)
                 .push_bind(&want.key.0)
@@ -284,11 +288,14 @@ async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp)
                 .push_bind(want.before.map(|hash| hash.0))
                 .push_bind(want.doubt)
                 .push_bind("ready")
+                .push_bind(want.wish.word())
+                .push_bind(want.stamp)
                 .push_bind(at);
         });
         query.push(
             " ON CONFLICT (flow, key) WHERE state = 'ready' DO UPDATE SET body = excluded.body, hash = excluded.hash, \
-             doubt = outbox.doubt OR excluded.doubt, attempts = 0, at = excluded.at, \
+             doubt = outbox.doubt OR excluded.doubt, attempts = 0, at = excluded.at, act = excluded.act, \
+             stamp = excluded.stamp, due_at = 0, \
              before = iif(excluded.before IS NULL, NULL, outbox.before)",
         );
         query.build().execute(&mut *connection).await?;
@@ -299,8 +306,20 @@ async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp)
     }
     for (flow, keys) in by_flow {
         let keys = serde_json::to_string(&keys).unwrap_or_default();
-        // One statement a state, because each has an index of its own.
-        for what in ["state = 'ready' AND hash = before", "state = 'parked'"] {
+        // What was parked was not carried out: the new version follows what went before that.
+        sqlx::query(
+            "UPDATE outbox SET before = parked.before FROM outbox parked WHERE outbox.flow = ?1 \
+             AND outbox.key IN (SELECT value FROM json_each(?2)) AND outbox.state = 'ready' AND outbox.before IS NOT NULL \
+             AND parked.flow = ?1 AND parked.key = outbox.key AND parked.state = 'parked' AND parked.body <> '' \
+             AND parked.unsure = 0",
+        )
+        .bind(flow)
+        .bind(&keys)
+        .execute(&mut *connection)
+        .await?;
+        // One statement a state, because each has an index of its own. What may have been carried out all the
+        // same waits for a person, and the new version behind it.
+        for what in ["state = 'ready' AND hash = before", "state = 'parked' AND unsure = 0"] {
             sqlx::query(sqlx::AssertSqlSafe(format!(
                 "DELETE FROM outbox WHERE flow = ?1 AND key IN (SELECT value FROM json_each(?2)) AND {what}"
             )))

@@ -85,7 +85,7 @@ pub enum Round {
 
 /// What the state holds of a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct Holding {
     /// Records known by number and hash alone: by flow, how many.
     pub known: Vec<(String, u64)>,
     pub versions: u64,
@@ -129,9 +129,9 @@ impl Store {
     }
 
     /// What is held of the person, for the operator to tell them. The request is done with that.
-    pub async fn tell(&self, request: &Request, places: &Places) -> anyhow::Result<Held> {
+    pub async fn tell(&self, request: &Request, places: &Places) -> anyhow::Result<Holding> {
         let found = self.find(request, places).await?;
-        let held = Held {
+        let held = Holding {
             versions: (found.versions.len() + found.open_files.len()) as u64,
             readings: found.readings.len() as u64,
             lines: found.lines.len() as u64,
@@ -142,9 +142,9 @@ impl Store {
     }
 
     /// What was delivered of the person's records, which no request reaches.
-    pub async fn handed_over(&self, request: &Request, places: &Places) -> anyhow::Result<Held> {
+    pub async fn handed_over(&self, request: &Request, places: &Places) -> anyhow::Result<Holding> {
         let person = Person::of(&request.asked);
-        let mut held = Held::default();
+        let mut held = Holding::default();
         let mut files = BTreeSet::new();
         for (flow, feed) in &places.flows {
             let keys: Vec<&String> = match feed {
@@ -324,10 +324,11 @@ fn request(id: i64, kind: &str, names: &str, at: Stamp) -> anyhow::Result<Reques
 }
 
 /// Rows are `[id, hash, feed]`; one that changed meanwhile is left to the next round. What was wanted is forgotten
-/// with its version, so that the record is decided on anew when it is read: as if this version had never come.
+/// with its version, so that the record is decided on anew when it is read: as if this version had never come. One
+/// whose call went unanswered is left alone: without it nobody would know that the target may hold it.
 async fn remove_versions(connection: &mut SqliteConnection, rows: &str, at: Stamp) -> sqlx::Result<u64> {
     const ASKED: &str = "json_each(?1) asked JOIN outbox ON outbox.id = asked.value ->> 0 \
-         AND outbox.hash = asked.value ->> 1 AND outbox.state <> 'sending'";
+         AND outbox.hash = asked.value ->> 1 AND outbox.state <> 'sending' AND outbox.unsure = 0";
     let steps = [
         format!(
             "UPDATE links SET want_hash = o.before, epoch = iif(o.doubt, -1, links.epoch) FROM (SELECT outbox.flow, \
@@ -344,7 +345,7 @@ async fn remove_versions(connection: &mut SqliteConnection, rows: &str, at: Stam
         ),
         // Out of sight for a person: it stays there, without what it said.
         format!(
-            "UPDATE outbox SET body = '', hash = 0, reason = '{REMOVED}', answer = NULL WHERE discarded = 1 \
+            "UPDATE outbox SET body = '', hash = 0, reason = '{REMOVED}', answer = NULL, request = NULL WHERE discarded = 1 \
              AND id IN (SELECT outbox.id FROM {ASKED}) AND ?2 = ?2"
         ),
         format!("DELETE FROM outbox WHERE discarded = 0 AND id IN (SELECT outbox.id FROM {ASKED}) AND ?2 = ?2"),

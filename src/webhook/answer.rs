@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::intake::{Current, Intake};
 use super::refusals::Refusals;
@@ -25,6 +26,11 @@ const DROPPED_WITHIN: Duration = Duration::from_secs(2);
 /// When a call that could not be kept may come again.
 const AGAIN_AFTER: &str = "30";
 const PATH_BYTES_MAX: usize = 4096;
+/// Bodies up to this size, which events have, are read at once; larger ones share so many bytes, so that whoever sends
+/// much, unsigned, cannot fill the memory.
+const SMALL_BYTES: u64 = 64 << 10;
+const LARGE_BYTES_IN_ALL: usize = 16 << 20;
+const LARGE_WAITS: Duration = Duration::from_secs(5);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -35,6 +41,12 @@ pub(super) struct Office {
     pub(super) tally: Arc<Tally>,
     pub(super) refusals: Refusals,
     pub(super) watch: Watch,
+    pub(super) large: Semaphore,
+}
+
+/// As many bytes as all large bodies together may have while they are read.
+pub(super) fn room_for_large() -> Semaphore {
+    Semaphore::new(LARGE_BYTES_IN_ALL)
 }
 
 impl Office {
@@ -112,6 +124,7 @@ impl Office {
                 "the body is larger than webhooks.max_body",
             ));
         }
+        let _room = self.room(desk, body.size_hint().exact()).await?;
         match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit).collect()).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.cut(
@@ -120,6 +133,21 @@ impl Office {
             )),
             Ok(Err(_)) => Err(self.cut(StatusCode::BAD_REQUEST, "the body broke off")),
             Err(_) => Err(self.cut(StatusCode::REQUEST_TIMEOUT, "the body came too slowly")),
+        }
+    }
+
+    /// The part of the memory that a large body takes, for as long as it is read. One whose length is not told may
+    /// become as large as any.
+    async fn room(&self, desk: &Desk, length: Option<u64>) -> Result<Option<SemaphorePermit<'_>>, Answer> {
+        let length = length.unwrap_or(desk.settings.max_body);
+        if length <= SMALL_BYTES {
+            return Ok(None);
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(LARGE_BYTES_IN_ALL);
+        let room = self.large.acquire_many(u32::try_from(length).unwrap_or(u32::MAX));
+        match tokio::time::timeout(LARGE_WAITS, room).await {
+            Ok(Ok(room)) => Ok(Some(room)),
+            Ok(Err(_)) | Err(_) => Err(self.deferred()),
         }
     }
 

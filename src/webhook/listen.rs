@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
 use super::Desk;
-use super::answer::Office;
+use super::answer::{self, Office};
 use super::doors::{Door, Doors, Inside};
 use super::framing::{Framed, TIMES};
 use super::intake::{self, Intake};
@@ -65,6 +65,7 @@ impl Receiver {
             tally: tally.clone(),
             refusals: Refusals::default(),
             watch: Watch::default(),
+            large: answer::room_for_large(),
         };
         Receiver {
             desk,
@@ -75,10 +76,6 @@ impl Receiver {
             keeper,
             socket: Plain::default(),
         }
-    }
-
-    pub fn tally(&self) -> Arc<Tally> {
-        self.tally.clone()
     }
 
     /// Opens for a generation: at the address of its config, which is left where it is if it is the same. An error
@@ -133,15 +130,20 @@ impl Receiver {
         }
     }
 
-    /// Nobody is at the desk any more when this returns, and nothing is being kept.
-    pub async fn pause(&self) {
+    /// Nobody is at the desk any more when this returns, and nothing is being kept, unless that takes longer than this:
+    /// whoever called is then told to come again, and what was kept all the same is known when it does.
+    pub async fn pause(&self, within: Duration) {
         self.desk.send_replace(None);
-        drop(self.at_work.lock().await);
+        if tokio::time::timeout(within, self.at_work.lock()).await.is_err() {
+            tracing::warn!("webhook events are still being kept; the state file is slow");
+        }
     }
 
     pub async fn close(&self) {
-        self.pause().await;
         self.shut();
+        if let Some(told) = self.tally.told() {
+            tracing::info!("webhook calls since the start: {told}");
+        }
         self.doors.clear_silent();
         self.doors.empty(LAST_WORDS).await;
         self.keeper.abort();

@@ -19,7 +19,6 @@ use contract::{Clock, Webhook};
 use tokio::sync::mpsc;
 
 pub use listen::{Receiver, connect_tls};
-pub use tally::{Tally, Told};
 
 use crate::config::{self, Config};
 use crate::engine::Lanes;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub(super) enum Told {
     Accepted,
     Duplicate,
     Ignored,
@@ -26,17 +26,55 @@ pub enum Told {
     Deferred,
 }
 
-const KINDS: usize = 11;
+const KINDS: [(Told, &str); 11] = [
+    (Told::Accepted, "accepted"),
+    (Told::Duplicate, "duplicate"),
+    (Told::Ignored, "ignored"),
+    (Told::Stale, "with an old signature"),
+    (Told::Conflicting, "of a known id with another body"),
+    (Told::Contradicted, "with headers that contradict the body"),
+    (Told::Missing, "without a header"),
+    (Told::Unsigned, "not signed by any of the secrets"),
+    (Told::Malformed, "signed and no event"),
+    (Told::Unfit, "not fit for this address"),
+    (Told::Deferred, "put off"),
+];
 
 #[derive(Debug, Default)]
-pub struct Tally([AtomicU64; KINDS]);
+pub(super) struct Tally([AtomicU64; KINDS.len()]);
 
 impl Tally {
     pub(super) fn count(&self, told: Told) {
         self.0[told as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn of(&self, told: Told) -> u64 {
-        self.0[told as usize].load(Ordering::Relaxed)
+    /// All kinds that there were, in words; `None`: there was no call.
+    pub(super) fn told(&self) -> Option<String> {
+        let counts = KINDS
+            .iter()
+            .map(|(told, word)| (self.0[*told as usize].load(Ordering::Relaxed), word));
+        let words: Vec<String> = counts
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, word)| format!("{n} {word}"))
+            .collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_counted_by_itself_and_told_if_there_was_any() {
+        let tally = Tally::default();
+        assert_eq!(tally.told(), None);
+        for (n, (told, _)) in KINDS.iter().enumerate() {
+            (0..=n).for_each(|_| tally.count(*told));
+        }
+        let told = tally.told().unwrap_or_default();
+        for (n, (_, word)) in KINDS.iter().enumerate() {
+            assert!(told.contains(&format!("{} {word}", n + 1)), "{told}");
+        }
     }
 }

@@ -131,6 +131,20 @@ impl Parts {
         own.map(|flow| flow.name.clone()).collect()
     }
 
+    /// Those whose target takes records one by one: each is delivered by a task of its own.
+    pub fn sent_by_record(&self) -> impl Iterator<Item = &Flow> {
+        let own = |flow: &&config::Flow| flow.schedule.is_some();
+        let own: BTreeSet<&str> = self
+            .config
+            .flows
+            .iter()
+            .filter(own)
+            .map(|flow| flow.name.as_str())
+            .collect();
+        let by_record = self.flows.iter().filter(|flow| flow.goes_by_record());
+        by_record.filter(move |flow| own.contains(flow.name.as_str()))
+    }
+
     /// An engine for these flows; no name means all of them.
     pub async fn engine(&self, names: &[String], manner: Manner) -> anyhow::Result<Engine> {
         let chosen = choose(&self.config, names)?;
@@ -217,13 +231,15 @@ pub fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Connector
         .get(&flow.to.connector)
         .and_then(|connector| connector.target(&flow.to.resource));
     let source = source.with_context(|| format!("{} cannot be read from", flow.from))?;
+    let realm = source.realm().unwrap_or_else(|| flow.from.to_string());
     source.asked_for(&|field| flow.mapping.mentions(field));
     Ok(Flow {
         name: flow.name.clone(),
         feed: flow.from.to_string(),
         target: flow.to.to_string(),
         source,
-        files: Flow::target_of(target.with_context(|| format!("{} cannot be written to", flow.to))?),
+        realm,
+        to: target.with_context(|| format!("{} cannot be written to", flow.to))?,
         mapping: flow.mapping.clone(),
         only_new: flow.initial == Initial::New,
     })

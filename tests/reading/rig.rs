@@ -234,7 +234,8 @@ impl Rig {
             feed: flow.from.to_string(),
             target: flow.to.to_string(),
             source: connectors[&flow.from.connector].source(&flow.from.resource).unwrap(),
-            files: Flow::target_of(connectors[&flow.to.connector].target(&flow.to.resource).unwrap()),
+            realm: flow.from.to_string(),
+            to: connectors[&flow.to.connector].target(&flow.to.resource).unwrap(),
             mapping: flow.mapping.clone(),
             only_new: false,
         });

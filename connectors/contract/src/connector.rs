@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::settings::{Reader, Settings};
-use crate::{Clock, Cursor, Error, Key, Malformed, Memory, Raw, Record, Row, Stamp, Subscriptions, Value, Webhook};
+use crate::{
+    Clock, Cursor, Error, Key, Malformed, Memory, Raw, Record, RecordTarget, Row, Stamp, Subscriptions, Value, Webhook,
+};
 
 /// What a connector is given at start.
 #[derive(Clone, Debug)]
@@ -116,6 +118,11 @@ pub trait Source: Send + Sync {
     async fn read(&self, key: &Key, purpose: Use) -> Result<Option<Row>, Error>;
     /// Makes the canonical record. Pure. `single`: the body is the answer of `read`, so nothing more can come.
     fn decode(&self, body: Raw, single: bool) -> Result<Record, Malformed>;
+    /// What comes before a record's key where it must be unlike every other key, such as `selorax:22` of
+    /// `selorax:22:1001:create`. It must not change with the names in the config. `None`: the feed's name.
+    fn realm(&self) -> Option<String> {
+        None
+    }
     /// Told once for each flow, before anything is read: whether its mapping mentions a canonical field. A
     /// source whose lists leave fields out may then read records by their key.
     fn asked_for(&self, _mentions: &dyn Fn(&str) -> bool) {}
@@ -162,6 +169,8 @@ pub struct Progress {
 pub enum Target {
     /// Many records become one file.
     Files(Arc<dyn FileTarget>),
+    /// Each record is a call of its own.
+    Records(Arc<dyn RecordTarget>),
 }
 
 /// One mapped record on its way out. `rows` are what its mapping made: one, or several with `each`.

@@ -10,6 +10,8 @@ pub enum Fault {
     Transient { reached: bool },
     /// 429: the peer wants a pause; nobody sends until it is over.
     Throttled { retry_after: Option<Duration> },
+    /// The other side says it has this record already, or has it in another state than was expected.
+    Conflict,
     /// This one record is refused; the others go on.
     Rejected,
     /// 401, 403, a wrong address or certificate, a retired version: a person must act.
@@ -25,6 +27,17 @@ pub struct Error {
     /// The HTTP status, where one was answered.
     pub status: Option<u16>,
     pub hint: Option<String>,
+    /// The call itself, for whoever looks into a record that was refused.
+    pub exchange: Option<Box<Exchange>>,
+}
+
+/// A request and its answer as they went over the wire, every secret masked, long bodies cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// Method, address, headers and body.
+    pub request: String,
+    /// Status, headers that matter and body; empty where none came.
+    pub answer: String,
 }
 
 impl Error {
@@ -35,6 +48,7 @@ impl Error {
             answer: answer.into(),
             status: None,
             hint: None,
+            exchange: None,
         }
     }
 
@@ -45,6 +59,15 @@ impl Error {
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the call as it went; the caller has masked every secret.
+    pub fn exchange(mut self, request: impl Into<String>, answer: impl Into<String>) -> Self {
+        self.exchange = Some(Box::new(Exchange {
+            request: request.into(),
+            answer: answer.into(),
+        }));
         self
     }
 }

@@ -101,7 +101,8 @@ impl Store {
         let mut after = 0;
         loop {
             let rows = sqlx::query(
-                "SELECT id, flow, key, body, hash, reason, answer, state, discarded, batch, at FROM outbox WHERE id > ? \
+                "SELECT id, flow, key, body, hash, reason, answer, iif(unsure, 'sending', state), discarded, batch, at \
+                 FROM outbox WHERE id > ? \
                  ORDER BY id LIMIT ?",
             )
             .bind(after)

@@ -10,7 +10,7 @@ use contract::{Clock, Hash};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{Arrival, Due, Frozen, Keep, Link, NewBatch, Note, Parked, Ring, Took, Unread, Want, Wish};
+use crate::store::{Aim, Arrival, Due, Frozen, Keep, Link, NewBatch, Note, Parked, Ring, Took, Unread, Want, Wish};
 
 const START: Stamp = 1_800_000_000_000;
 const SEEDS: [u64; 4] = [3, 4, 7, 8];
@@ -105,6 +105,8 @@ impl Rig {
             wants: vec![Want {
                 flow: flow.to_owned(),
                 key: key(id),
+                wish: Aim::Put,
+                stamp: Some(START),
                 body: body.to_owned(),
                 hash: hash(body),
                 before: before.map(hash),
@@ -396,11 +398,11 @@ async fn sc_08_a_person_who_asks_is_told_of_and_nothing_changes() {
     let request = rig.ask(PrivacyKind::Tell).await;
     let held = rig.store.tell(&request, &rig.places).await.unwrap();
     let known = vec![("orders".to_owned(), 1), ("people".to_owned(), 1)];
-    let expected = Held {
+    let expected = Holding {
         known,
         versions: 1,
         files: vec!["orders-1.csv".to_owned()],
-        ..Held::default()
+        ..Holding::default()
     };
     assert_eq!(held, expected);
     assert_eq!(rig.queued("people").await, ["55"]);
