@@ -3,9 +3,11 @@
 mod answers;
 mod batches;
 mod conflicts;
+mod examples;
 mod losses;
 mod refusals;
 mod tokens;
+mod tryton;
 
 use serde_json::Value;
 
