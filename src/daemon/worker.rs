@@ -59,6 +59,7 @@ pub(super) fn manner(stop: &CancellationToken, leaves_walks: bool) -> Manner {
             wait: Duration::ZERO,
             endless: !leaves_walks,
             leaves_walks,
+            leaves_records: true,
         },
         voice: Arc::new(LogVoice),
         stop: stop.clone(),
@@ -223,7 +224,7 @@ impl Worker {
             let all = std::mem::take(&mut engine.flows);
             engine.flows = all
                 .iter()
-                .filter(|flow| !self.lane.is_at(&flow.name) && !flow.goes_by_record())
+                .filter(|flow| !self.lane.is_at(&flow.name))
                 .cloned()
                 .collect();
             let delivered = engine.deliver_all(false).await;

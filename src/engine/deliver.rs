@@ -32,6 +32,7 @@ impl Engine {
             }
             match &flow.to {
                 Target::Files(files) => self.deliver_files(&FileFlow::new(&flow, files), close).await?,
+                Target::Records(_) if self.patience.leaves_records => {}
                 Target::Records(records) => {
                     self.deliver_records(&RecordFlow::new(&flow, records), portion).await?;
                 }

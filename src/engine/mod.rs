@@ -116,6 +116,8 @@ pub struct Patience {
     pub endless: bool,
     /// Somebody else does the walks that this run finds to be necessary.
     pub leaves_walks: bool,
+    /// Somebody else delivers what goes record by record.
+    pub leaves_records: bool,
 }
 
 /// What a run did for a flow.
