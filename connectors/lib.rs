@@ -3,7 +3,8 @@
 
 pub mod csv;
 mod http;
+mod rest;
 mod selorax;
 
 /// The list. A new connector is one folder and one line here.
-pub const ALL: &[contract::Factory] = &[selorax::FACTORY, csv::FACTORY];
+pub const ALL: &[contract::Factory] = &[selorax::FACTORY, csv::FACTORY, rest::FACTORY];

@@ -6,7 +6,7 @@
 use contract::{Hash, Key, Malformed, Row, Stamp, Value};
 
 use crate::mapping::Mapping;
-use crate::store::{Link, LinkRow, Note, Parked, Want, Wish};
+use crate::store::{Aim, Link, LinkRow, Note, Parked, Want};
 
 /// Stands for the mapping in a link whose record was there before its flow began, and was not sent.
 pub const ABSORBED: Hash = Hash(0);
@@ -138,8 +138,8 @@ pub fn decide(
         }
     };
     let hash = match wish {
-        Wish::Put => Hash::of(body.as_bytes()),
-        Wish::Cancel => cancelled(),
+        Aim::Put => Hash::of(body.as_bytes()),
+        Aim::Cancel => cancelled(),
     };
     if body == "[]" || (sent == Some(hash) && !known.again) {
         return Decision {
@@ -175,15 +175,15 @@ fn fate(
     record: &Value,
     sent: bool,
     cancels: Option<Result<bool, Malformed>>,
-) -> Result<(Wish, String), Malformed> {
+) -> Result<(Aim, String), Malformed> {
     let Some(cancels) = cancels else {
-        return Ok((Wish::Put, mapped(mapping, record, sent)?));
+        return Ok((Aim::Put, mapped(mapping, record, sent)?));
     };
     match (cancels? || (sent && !mapping.admits(record)?), sent) {
-        (false, _) => Ok((Wish::Put, mapped(mapping, record, sent)?)),
-        (true, false) => Ok((Wish::Put, "[]".to_owned())),
+        (false, _) => Ok((Aim::Put, mapped(mapping, record, sent)?)),
+        (true, false) => Ok((Aim::Put, "[]".to_owned())),
         (true, true) => Ok((
-            Wish::Cancel,
+            Aim::Cancel,
             mapping.apply_as_json(record).unwrap_or_else(|_| "[null]".to_owned()),
         )),
     }

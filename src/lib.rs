@@ -7,4 +7,5 @@ pub mod decide;
 pub mod engine;
 pub mod mapping;
 pub mod store;
+pub mod webhook;
 pub mod work;

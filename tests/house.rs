@@ -10,7 +10,7 @@ use source::Source;
 
 /// What each part may see of the others: the modules of `src` and the crates beside it. A new part is
 /// entered here first.
-const SEES: [(&str, &[&str]); 16] = [
+const SEES: [(&str, &[&str]); 17] = [
     ("contract", &[]),
     ("filter", &["contract"]),
     ("connectors", &["contract", "filter"]),
@@ -24,7 +24,8 @@ const SEES: [(&str, &[&str]); 16] = [
     ("engine", &["contract", "decide", "mapping", "store"]),
     ("config", &["connectors", "contract", "filter", "mapping"]),
     ("work", &["config", "contract", "engine", "store"]),
-    ("daemon", &["config", "contract", "engine", "store", "work"]),
+    ("webhook", &["config", "contract", "engine", "store"]),
+    ("daemon", &["config", "contract", "engine", "store", "webhook", "work"]),
     (
         "cli",
         &["config", "contract", "daemon", "engine", "sandbox", "store", "work"],
@@ -32,7 +33,7 @@ const SEES: [(&str, &[&str]); 16] = [
     (
         "lib",
         &[
-            "cli", "config", "daemon", "decide", "engine", "mapping", "store", "work",
+            "cli", "config", "daemon", "decide", "engine", "mapping", "store", "webhook", "work",
         ],
     ),
     ("main", &["cli"]),
@@ -156,7 +157,12 @@ fn clock(source: &Source) -> Vec<String> {
 
 fn tasks(source: &Source) -> Vec<String> {
     let why = "a run is one task; the daemon starts, watches and ends those that there are";
-    let homes = ["sandbox/", "src/daemon/generation.rs", "src/daemon/control.rs"];
+    let homes = [
+        "sandbox/",
+        "src/daemon/generation.rs",
+        "src/daemon/control.rs",
+        "src/webhook/listen.rs",
+    ];
     let mut told = only(source, &homes, "tokio", &["spawn"], why);
     told.extend(only(source, &homes, "task", &["spawn", "JoinSet"], why));
     told.extend(only(source, &["sandbox/"], "thread", &["spawn"], why));

@@ -8,6 +8,8 @@ mod house;
 mod pushes;
 mod reading;
 mod regress;
+mod rest;
 mod story;
 mod support;
 mod system;
+mod webhook;

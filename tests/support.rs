@@ -5,6 +5,7 @@ mod check;
 mod daemon;
 mod desk;
 mod disk;
+mod erp;
 mod run;
 mod shop;
 
@@ -12,6 +13,7 @@ pub(crate) use check::{complaints, names, rows};
 pub(crate) use daemon::STOPS_WITHIN;
 pub(crate) use desk::{Desk, Setup};
 pub(crate) use disk::Mount;
+pub(crate) use erp::{CREATE, Erp, ErpSetup, FIND};
 pub(crate) use run::{Outcome, Running};
 pub(crate) use shop::{Covered, Shop, options};
 

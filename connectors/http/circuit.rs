@@ -16,13 +16,26 @@ use super::retry::full_jitter;
 const FAILURES_MAX: u32 = 5;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const DELAY_MAX: Duration = Duration::from_secs(60);
+/// With [`Probing::EachMinute`]: soon once, in case it was a hiccup, and then at least so long apart.
+const SLOW_FIRST: Duration = Duration::from_secs(10);
+const SLOW: Duration = Duration::from_secs(60);
 const CLOSED: &str = "closed";
 /// Before the stamp of when nothing came through any more.
 const OPEN_SINCE: &str = "open since ";
 
+/// How often a peer that does not answer is asked whether it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probing {
+    /// Soon at first, and then less and less often.
+    Eager,
+    /// At most once a minute, however many callers wait.
+    EachMinute,
+}
+
 #[derive(Debug)]
 pub(super) struct Circuit {
     name: String,
+    pub(super) probing: Probing,
     clock: Arc<dyn Clock>,
     memory: Arc<dyn Memory>,
     state: Mutex<State>,
@@ -64,9 +77,10 @@ pub(super) enum Part {
 }
 
 impl Circuit {
-    pub(super) fn new(name: &str, seams: &Seams) -> Circuit {
+    pub(super) fn new(name: &str, probing: Probing, seams: &Seams) -> Circuit {
         Circuit {
             name: name.to_owned(),
+            probing,
             clock: seams.clock.clone(),
             memory: seams.memory.clone(),
             state: Mutex::default(),
@@ -108,7 +122,7 @@ impl Circuit {
             None => Some(Part::OneOfMany),
             Some(open) if open.due_at(last) <= now => {
                 // A probe that is dropped on its way must not be followed by another at once.
-                open.next_at = now + delay(open.probes);
+                open.next_at = now + self.delay(open.probes);
                 Some(Part::Probe)
             }
             Some(_) => None,
@@ -133,7 +147,7 @@ impl Circuit {
             match &mut state.open {
                 Some(open) if part == Part::Probe => {
                     open.probes = open.probes.saturating_add(1);
-                    open.next_at = now + delay(open.probes);
+                    open.next_at = now + self.delay(open.probes);
                     None
                 }
                 Some(_) => None,
@@ -160,7 +174,7 @@ impl Circuit {
         state.open = Some(Open {
             since,
             probes: 0,
-            next_at: now + delay(0),
+            next_at: now + self.delay(0),
         });
         since
     }
@@ -222,13 +236,19 @@ impl Circuit {
         error
     }
 
+    /// Comes with jitter: clients that lost the peer together come back apart.
+    fn delay(&self, probes: u32) -> Duration {
+        match self.probing {
+            Probing::Eager => {
+                let most = FIRST_DELAY.saturating_mul(1 << probes.min(16)).min(DELAY_MAX);
+                full_jitter(Some(most))
+            }
+            Probing::EachMinute if probes == 0 => SLOW_FIRST / 2 + full_jitter(Some(SLOW_FIRST / 2)),
+            Probing::EachMinute => SLOW + full_jitter(Some(SLOW / 20)),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Doubles with each probe that failed, and comes with jitter: clients that lost the peer together come back apart.
-fn delay(probes: u32) -> Duration {
-    let most = FIRST_DELAY.saturating_mul(1 << probes.min(16)).min(DELAY_MAX);
-    full_jitter(Some(most))
 }

@@ -8,7 +8,7 @@ use contract::{Error, Fault, Seams, Use};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::PeerSettings;
-use super::circuit::{Circuit, Part};
+use super::circuit::{Circuit, Part, Probing};
 use super::pace::Pace;
 use super::turns::{Turn, Turns};
 
@@ -41,7 +41,7 @@ impl Gate {
             patience: seams.patience,
             turns: Turns::default(),
             permits: Semaphore::new(settings.concurrency),
-            circuit: Circuit::new(&settings.name, seams),
+            circuit: Circuit::new(&settings.name, settings.probing, seams),
             pace: Pace::new(settings.rate, settings.burst, seams),
         }
     }
@@ -56,7 +56,7 @@ impl Gate {
         doing: &str,
     ) -> Result<Leave<'_>, Error> {
         // Whoever has no time to wait is told at once.
-        let waits = !asked && self.patience >= PATIENT;
+        let waits = !asked && self.patience >= PATIENT && self.circuit.probing == Probing::Eager;
         let last = waits.then_some(deadline);
         loop {
             self.circuit.wait(deadline, last, doing).await?;

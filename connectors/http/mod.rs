@@ -7,6 +7,7 @@ mod circuit;
 mod gate;
 mod pace;
 mod retry;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -19,15 +20,16 @@ use contract::settings::Rate;
 use contract::{Error, Fault, Seams, Stamp, Use};
 use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 
+pub(crate) use circuit::Probing;
 use gate::Gate;
 use retry::Budget;
 pub(crate) use retry::Tries;
+pub(crate) use secrets::Secrets;
 
-/// An answer larger than this, after decompression, is cut off.
-const BODY_MAX: usize = 32 << 20;
+pub(crate) const ANSWER_MAX: usize = 32 << 20;
 /// The whole of one call may take this many times the configured time-out, which bounds each wait in it.
 const TOTAL_TIMEOUTS: u32 = 4;
 /// How much of an answer is looked at for an excerpt, and how much of it an error shows.
@@ -50,6 +52,11 @@ pub(crate) struct PeerSettings {
     pub(crate) timeout: Duration,
     /// What no error may repeat, even if the peer says it back.
     pub(crate) secrets: Vec<SecretString>,
+    pub(crate) probing: Probing,
+    /// PEM certificates that are trusted beside those that this machine trusts anyway.
+    pub(crate) trusted: Vec<u8>,
+    /// An answer larger than this, after decompression, is cut off.
+    pub(crate) answer_max: usize,
 }
 
 #[derive(Debug)]
@@ -61,7 +68,8 @@ pub(crate) struct Peer {
     gate: Gate,
     budget: Budget,
     requests: AtomicU64,
-    secrets: Arc<[SecretString]>,
+    secrets: Secrets,
+    answer_max: usize,
     /// The last offsets of the peer's clock against ours, in milliseconds.
     offsets: Mutex<Vec<i64>>,
     told_offset: AtomicBool,
@@ -72,6 +80,9 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Vec<u8>>,
+    /// Statuses that are no faults of the peer, whatever they say by themselves: the caller judges them.
+    pub(crate) judged: Vec<u16>,
     /// Whose share of the turns it takes.
     pub(crate) purpose: Use,
     /// For errors: `reading page 3 of the orders`.
@@ -85,11 +96,15 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// The body went on beyond the limit and was not read to its end.
     pub(crate) too_large: bool,
-    secrets: Arc<[SecretString]>,
+    secrets: Secrets,
 }
 
 impl Peer {
     pub(crate) fn new(settings: &PeerSettings, seams: &Seams) -> Result<Arc<Peer>, Error> {
+        let trusted = reqwest::Certificate::from_pem_bundle(&settings.trusted).map_err(|error| {
+            Error::new(Fault::Denied, "reading the trusted certificates", causes(&error))
+                .hint("the file holds certificates in PEM form, each from BEGIN CERTIFICATE to END CERTIFICATE")
+        })?;
         let client = reqwest::Client::builder()
             .user_agent(concat!("selorax-sync/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -98,6 +113,7 @@ impl Peer {
             .connect_timeout(settings.timeout.min(Duration::from_secs(10)))
             .read_timeout(settings.timeout)
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .tls_certs_merge(trusted)
             .build()
             .map_err(|error| {
                 Error::new(Fault::Denied, "setting up HTTPS", causes(&error))
@@ -111,7 +127,8 @@ impl Peer {
             gate: Gate::new(settings, seams),
             budget: Budget::default(),
             requests: AtomicU64::new(0),
-            secrets: settings.secrets.clone().into(),
+            secrets: Secrets::new(settings.secrets.clone()),
+            answer_max: settings.answer_max,
             offsets: Mutex::new(Vec::new()),
             told_offset: AtomicBool::new(false),
         }))
@@ -119,6 +136,11 @@ impl Peer {
 
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// What the peer's errors may not repeat; tokens that are fetched later are added to it.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     pub(crate) fn condition(&self) -> String {
@@ -135,8 +157,8 @@ impl Peer {
         self.seams.clock.now().saturating_add(offset)
     }
 
-    /// Sends once and reads the answer. 429 and 5xx are faults here; every other status is the caller's to
-    /// judge. Only for one who has leave.
+    /// Sends once and reads the answer. 429 and 5xx are faults here, unless the request says otherwise; every
+    /// other status is the caller's to judge. Only for one who has leave.
     async fn send(&self, request: &Request) -> Result<Answer, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = match tokio::time::timeout(self.total_timeout, self.exchange(request)).await {
@@ -147,6 +169,9 @@ impl Peer {
             }
         };
         self.learn_clock(&answer.headers).await;
+        if request.judged.contains(&answer.status.as_u16()) {
+            return Ok(answer);
+        }
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let retry_after = self.retry_after(&answer.headers);
             self.gate.pace.throttled(retry_after).await;
@@ -154,27 +179,30 @@ impl Peer {
                 Fault::Throttled { retry_after },
                 &request.doing,
                 format!("{} answered 429 (too many requests)", self.name),
-            ));
+            )
+            .status(429));
         }
         if answer.status.is_server_error() {
             if let Some(pause) = self.retry_after(&answer.headers) {
                 self.gate.pace.pause(pause).await;
             }
             let said = format!("{} answered {}", self.name, answer.tell());
-            return Err(Error::new(Fault::Transient { reached: true }, &request.doing, said));
+            let error = Error::new(Fault::Transient { reached: true }, &request.doing, said);
+            return Err(error.status(answer.status.as_u16()));
         }
         Ok(answer)
     }
 
     async fn exchange(&self, request: &Request) -> Result<Answer, Error> {
         let fault = |error: reqwest::Error| self.transport_fault(&request.doing, error);
-        let mut response = self
+        let mut sending = self
             .client
             .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
-            .send()
-            .await
-            .map_err(fault)?;
+            .headers(request.headers.clone());
+        if let Some(body) = &request.body {
+            sending = sending.body(body.clone());
+        }
+        let mut response = sending.send().await.map_err(fault)?;
         let mut answer = Answer {
             status: response.status(),
             headers: response.headers().clone(),
@@ -184,12 +212,14 @@ impl Peer {
         };
         // Parts are put together at the end: what is too large is let go at once, and never copied to grow.
         let (mut parts, mut length) = (Vec::new(), 0);
-        answer.too_large = response.content_length().is_some_and(|told| told > BODY_MAX as u64);
+        answer.too_large = response
+            .content_length()
+            .is_some_and(|told| told > self.answer_max as u64);
         while !answer.too_large
             && let Some(part) = response.chunk().await.map_err(fault)?
         {
             length += part.len();
-            answer.too_large = length > BODY_MAX;
+            answer.too_large = length > self.answer_max;
             parts.push(part);
         }
         if !answer.too_large {
@@ -312,18 +342,18 @@ impl Answer {
         }
         let body = String::from_utf8_lossy(&self.body[..self.body.len().min(EXCERPT_OF)]);
         // Masked before it is cut: half a secret is too much as well.
-        let mut body = body.into_owned();
-        for secret in self.secrets.iter().map(ExposeSecret::expose_secret) {
-            if !secret.is_empty() {
-                body = body.replace(secret, "***");
-            }
-        }
+        let body = self.secrets.mask(&body);
         let plain = body.chars().map(|c| if c.is_control() { ' ' } else { c });
         let excerpt: String = plain.take(EXCERPT_CHARS).collect();
         match excerpt.trim() {
             "" => format!("{} with an empty body", self.status.as_u16()),
             excerpt => format!("{} ({kind}): {excerpt}", self.status.as_u16()),
         }
+    }
+
+    /// A part of the answer without what no message may repeat.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        self.secrets.mask(text)
     }
 
     pub(crate) fn text(&self) -> Option<&str> {

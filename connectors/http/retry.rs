@@ -138,6 +138,20 @@ impl Peer {
         }
     }
 
+    /// Sends once, whatever comes of it: what may have been carried out is never sent again from here. While the
+    /// circuit is open it goes out as a probe, in its turn, or not at all.
+    pub(crate) async fn once<T>(
+        &self,
+        request: &Request,
+        parse: impl Fn(Answer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let deadline = self.seams.clock.monotonic().saturating_add(self.seams.patience);
+        let leave = self.gate.enter(request.purpose, deadline, true, &request.doing).await?;
+        let result = self.send(request).await.and_then(parse);
+        self.gate.circuit.learn(leave.part, &result).await;
+        result
+    }
+
     fn tell_retry(&self, error: &Error, tried: u32, pause: Duration) {
         let wait_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         // One line when it starts, one more when it has become serious; the rest is for -v.

@@ -12,7 +12,8 @@ use contract::{Clock, Error, Fault, Memory, Use};
 use fastrand::Rng;
 
 use super::circuit::Part;
-use rig::{Notes, a_minute, down, remembering, rig};
+use super::circuit::Probing;
+use rig::{Notes, a_minute, down, probing, remembering, rig};
 
 const LONG: Duration = Duration::from_secs(30 * 86_400);
 const SECOND: Duration = Duration::from_secs(1);
@@ -234,6 +235,45 @@ async fn a_peer_that_is_down_gets_one_probe_at_a_time_and_ever_fewer() {
     assert!(rig.clock.monotonic() < back_at + 62 * SECOND);
     assert_eq!(rig.told().len(), 2, "{:?}", rig.told());
     assert!(rig.told()[0].starts_with("open since ") && rig.told()[1] == "closed");
+}
+
+/// Whoever waits, and whether they have asked before: nobody is let through before the minute is over.
+#[tokio::test]
+async fn er_07_a_peer_that_is_away_for_a_day_is_asked_at_most_once_a_minute() {
+    let rig = probing(
+        Probing::EachMinute,
+        a_minute(60_000),
+        4,
+        Duration::from_secs(30),
+        Arc::default(),
+    );
+    let ends_at = Duration::from_secs(86_400);
+    let sent = Mutex::new(Vec::new());
+    let caller = |asked: bool| {
+        let (rig, sent) = (&rig, &sent);
+        async move {
+            while rig.clock.monotonic() < ends_at {
+                let deadline = rig.clock.monotonic() + Duration::from_secs(30);
+                match rig.gate.enter(Use::Ring, deadline, asked, "asking").await {
+                    Ok(leave) => {
+                        sent.lock().unwrap().push(rig.clock.monotonic());
+                        rig.gate.circuit.learn(leave.part, &down()).await;
+                    }
+                    Err(error) => {
+                        assert_eq!(error.fault, Fault::Transient { reached: false });
+                        rig.clock.sleep(2 * SECOND).await;
+                    }
+                }
+            }
+        }
+    };
+    futures::future::join_all([true, false, true, false].map(caller)).await;
+    let sent = sent.into_inner().unwrap();
+    let probes = &sent[5..];
+    assert!((1_300..=1_441).contains(&probes.len()), "{} probes", probes.len());
+    // One comes soon after the five that failed, in case it was a hiccup.
+    let gaps = probes.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(gaps.min().unwrap() >= Duration::from_secs(60));
 }
 
 #[tokio::test]

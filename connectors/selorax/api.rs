@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::list::{self, List};
 use super::resource::Shape;
 use super::{Auth, StoreSettings};
-use crate::http::{Answer, Peer, PeerSettings, Request, Tries};
+use crate::http::{ANSWER_MAX, Answer, Peer, PeerSettings, Probing, Request, Tries};
 
 #[derive(Debug)]
 pub(super) struct Api {
@@ -47,6 +47,9 @@ impl Api {
                     Auth::Client { id, secret } => vec![secret.clone(), id.clone()],
                     Auth::Absent => Vec::new(),
                 },
+                probing: Probing::Eager,
+                trusted: Vec::new(),
+                answer_max: ANSWER_MAX,
             },
             seams,
         )?;
@@ -155,6 +158,8 @@ impl Api {
             method: Method::GET,
             url,
             headers: self.headers.clone(),
+            body: None,
+            judged: Vec::new(),
             purpose,
             doing: doing.to_owned(),
         }

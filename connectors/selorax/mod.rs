@@ -5,6 +5,7 @@ mod changes;
 mod customers;
 mod feed;
 mod history;
+mod hook;
 mod inventory;
 mod keyset;
 mod learned;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::settings::{Rate, Reader, Settings};
-use contract::{Connector, Error, Factory, Finding, Seams, Source, Upkeep};
+use contract::{Connector, Error, Factory, Finding, Seams, Source, Upkeep, Webhook};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::json;
@@ -33,6 +34,7 @@ use serde_json::json;
 use api::Api;
 use customers::Customers;
 use feed::Feed;
+use hook::Hook;
 use inventory::Inventory;
 use learned::Learned;
 use orders::Orders;
@@ -279,7 +281,12 @@ impl Settings for StoreSettings {
             api: api.clone(),
             overlap: self.overlap,
         });
-        Ok(Arc::new(Store { api, feeds, profile }))
+        Ok(Arc::new(Store {
+            api,
+            store_id: self.store_id,
+            feeds,
+            profile,
+        }))
     }
 
     fn sources(&self) -> Vec<String> {
@@ -305,6 +312,7 @@ impl Settings for StoreSettings {
 #[derive(Debug)]
 struct Store {
     api: Arc<Api>,
+    store_id: i64,
     /// Orders first: the one that the app must be able to read.
     feeds: [Arc<Feed>; 4],
     profile: Arc<Profile>,
@@ -339,6 +347,10 @@ impl Connector for Store {
         }
         let feed = self.feeds.iter().find(|feed| feed.shape().path == resource)?;
         Some(feed.clone())
+    }
+
+    fn webhook(&self, secrets: &[SecretString]) -> Option<Arc<dyn Webhook>> {
+        Some(Arc::new(Hook::new(self.api.clone(), self.store_id, secrets)))
     }
 
     fn condition(&self) -> String {

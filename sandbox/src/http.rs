@@ -7,11 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::answer::Answer;
-use crate::control;
 use crate::plan::Wire;
-use crate::platform;
 use crate::wire;
-use crate::world::World;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -49,6 +46,15 @@ impl Incoming {
     }
 }
 
+/// Who answers the requests of a port.
+pub(crate) trait Site: Send + Sync + 'static {
+    /// The answer, and how it is to travel. It never waits.
+    fn respond(&self, incoming: &Incoming) -> (Answer, Wire);
+
+    /// Somebody has connected.
+    fn connected(&self) {}
+}
+
 /// What reading a request came to.
 enum Read {
     Request(Box<Incoming>),
@@ -59,7 +65,7 @@ enum Read {
 }
 
 /// Serves one connection until it ends. Errors of the connection end it and concern nobody else.
-pub(crate) async fn serve(mut stream: TcpStream, world: Arc<World>) -> io::Result<()> {
+pub(crate) async fn serve<S: Site>(mut stream: TcpStream, site: Arc<S>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     loop {
@@ -72,7 +78,7 @@ pub(crate) async fn serve(mut stream: TcpStream, world: Arc<World>) -> io::Resul
                 return Ok(());
             }
         };
-        let (answer, way) = respond(&world, &incoming);
+        let (answer, way) = site.respond(&incoming);
         let close = incoming
             .header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"));
@@ -80,13 +86,6 @@ pub(crate) async fn serve(mut stream: TcpStream, world: Arc<World>) -> io::Resul
         if close || !open {
             return Ok(());
         }
-    }
-}
-
-fn respond(world: &World, incoming: &Incoming) -> (Answer, Wire) {
-    match incoming.path.strip_prefix(control::BASE) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => (control::answer(world, incoming, rest), Wire::SOUND),
-        _ => platform::answer(world, incoming),
     }
 }
 
@@ -149,12 +148,14 @@ fn parse(head: &str) -> Option<Incoming> {
         query: query.to_owned(),
         headers,
         body: Vec::new(),
-        pairs: query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(decode_pair)
-            .collect(),
+        pairs: form(query),
     })
+}
+
+/// The decoded pairs of a query, or of a body in its form.
+pub(crate) fn form(text: &str) -> Vec<(String, String)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(decode_pair).collect()
 }
 
 fn decode_pair(pair: &str) -> (String, String) {

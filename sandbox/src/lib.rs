@@ -24,6 +24,7 @@ mod controls;
 mod courier;
 mod customer;
 mod endpoint;
+pub mod erp;
 mod fault;
 mod fields;
 mod filters;

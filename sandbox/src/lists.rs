@@ -111,7 +111,7 @@ fn listing<V: View>(inner: &mut Inner, plan: &mut Plan, query: &Query) -> Listin
 
 fn write<V: View>(inner: &Inner, listing: &Listing<V::Row>, pad: Option<usize>, plan: &mut Plan) -> String {
     let due = plan.due();
-    let plain = pad.is_none() && !due.iter().any(|due| matches!(due.fault.as_ref(), Fault::Splice { .. }));
+    let plain = pad.is_none() && !due.iter().any(|due| matches!(due.fault(), Fault::Splice { .. }));
     let mut out = String::with_capacity(200 + listing.rows.len() * 700);
     out.push_str(r#"{"data":["#);
     for (at, row) in listing.rows.iter().enumerate() {
@@ -179,7 +179,7 @@ fn overlay<V: View>(inner: &Inner, plan: &mut Plan) -> Overlay<V::Row> {
         None => Overlay::new(),
     };
     for due in plan.due() {
-        if let Fault::HideYoung { order, age_ms } = due.fault.as_ref()
+        if let Fault::HideYoung { order, age_ms } = due.fault()
             && due.names(V::RESOURCE, *order)
         {
             let hidden = page::without_young(journal, V::STAMP, *order, now_ms.saturating_sub(*age_ms));
@@ -197,7 +197,7 @@ fn overlay<V: View>(inner: &Inner, plan: &mut Plan) -> Overlay<V::Row> {
 /// Applies the splices ordered for this record to its text.
 fn splice(plan: &mut Plan, resource: Resource, id: i64, text: &mut String) {
     for due in plan.due() {
-        if let Fault::Splice { order, splice } = due.fault.as_ref()
+        if let Fault::Splice { order, splice } = due.fault()
             && due.names(resource, *order)
             && order.is_none_or(|order| order == id)
             && splice.apply(text)

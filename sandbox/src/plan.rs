@@ -25,36 +25,69 @@ impl Facts {
     }
 }
 
+/// A rule somebody ordered, of the platform or of the ERP.
+pub(crate) trait Ordered: Clone {
+    /// What it looks at in a request.
+    type Facts;
+    /// What goes wrong.
+    type What: serde::Serialize;
+
+    fn is_for(&self, facts: &Self::Facts) -> bool;
+    fn when(&self) -> When;
+    fn what(&self) -> &Self::What;
+    fn name(&self) -> &str;
+}
+
+impl Ordered for Rule {
+    type Facts = Facts;
+    type What = Fault;
+
+    fn is_for(&self, facts: &Facts) -> bool {
+        matches(&self.on, facts)
+    }
+
+    fn when(&self) -> When {
+        self.when
+    }
+
+    fn what(&self) -> &Fault {
+        &self.what
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// A rule as it stands, with its counters.
 #[derive(Clone, Debug)]
-pub struct RuleState {
+pub struct RuleState<R = Rule> {
     pub id: u64,
-    pub rule: Rule,
+    pub rule: R,
     /// Requests that matched.
     pub seen: u64,
     /// Times it really changed an answer.
     pub fired: u64,
 }
 
-struct Entry {
+struct Entry<R> {
     id: u64,
-    rule: Rule,
-    what: Arc<Fault>,
+    rule: Arc<R>,
     seen: u64,
     fired: u64,
 }
 
 /// The rules in force, in the order they were given.
-pub(crate) struct Rules {
-    entries: Vec<Entry>,
+pub(crate) struct Rules<R> {
+    entries: Vec<Entry<R>>,
     /// Counts of rules that were taken away, so that a test can ask afterwards.
     gone: Vec<(u64, u64)>,
     next_id: u64,
     rng: Rng,
 }
 
-impl Rules {
-    pub(crate) fn new(seed: u64) -> Rules {
+impl<R: Ordered> Rules<R> {
+    pub(crate) fn new(seed: u64) -> Rules<R> {
         Rules {
             entries: Vec::new(),
             gone: Vec::new(),
@@ -63,14 +96,12 @@ impl Rules {
         }
     }
 
-    pub(crate) fn add(&mut self, rule: Rule) -> u64 {
+    pub(crate) fn add(&mut self, rule: R) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        let what = Arc::new(rule.what.clone());
         self.entries.push(Entry {
             id,
-            rule,
-            what,
+            rule: Arc::new(rule),
             seen: 0,
             fired: 0,
         });
@@ -93,10 +124,10 @@ impl Rules {
             .unwrap_or(0)
     }
 
-    pub(crate) fn states(&self) -> Vec<RuleState> {
-        let state = |entry: &Entry| RuleState {
+    pub(crate) fn states(&self) -> Vec<RuleState<R>> {
+        let state = |entry: &Entry<R>| RuleState {
             id: entry.id,
-            rule: entry.rule.clone(),
+            rule: R::clone(&entry.rule),
             seen: entry.seen,
             fired: entry.fired,
         };
@@ -104,18 +135,17 @@ impl Rules {
     }
 
     /// Counts the request at every rule it matches and returns the faults that are due.
-    pub(crate) fn plan(&mut self, facts: &Facts) -> Plan {
+    pub(crate) fn plan(&mut self, facts: &R::Facts) -> Plan<R> {
         let mut due = Vec::new();
         for entry in &mut self.entries {
-            if !matches(&entry.rule.on, facts) {
+            if !entry.rule.is_for(facts) {
                 continue;
             }
             entry.seen += 1;
-            if is_due(entry.rule.when, entry.seen, entry.fired, &mut self.rng) {
+            if is_due(entry.rule.when(), entry.seen, entry.fired, &mut self.rng) {
                 due.push(Due {
                     id: entry.id,
-                    resource: entry.rule.on.resource,
-                    fault: Arc::clone(&entry.what),
+                    rule: Arc::clone(&entry.rule),
                 });
             }
         }
@@ -123,15 +153,15 @@ impl Rules {
     }
 
     /// Counts the faults that struck and names them for the request log.
-    pub(crate) fn credit(&mut self, plan: Plan) -> Option<String> {
+    pub(crate) fn credit(&mut self, plan: Plan<R>) -> Option<String> {
         let mut names = Vec::new();
         for entry in &mut self.entries {
             if plan.used.contains(&entry.id) {
                 entry.fired += 1;
-                names.push(if entry.rule.name.is_empty() {
-                    kind_name(&entry.what)
+                names.push(if entry.rule.name().is_empty() {
+                    kind_name(entry.rule.what())
                 } else {
-                    entry.rule.name.clone()
+                    entry.rule.name().to_owned()
                 });
             }
         }
@@ -163,7 +193,7 @@ fn is_due(when: When, seen: u64, fired: u64, rng: &mut Rng) -> bool {
 }
 
 /// `Fault::Truncate {…}` is `truncate`.
-fn kind_name(fault: &Fault) -> String {
+fn kind_name(fault: &impl serde::Serialize) -> String {
     match serde_json::to_value(fault) {
         Ok(serde_json::Value::String(name)) => name,
         Ok(serde_json::Value::Object(members)) => members.keys().next().cloned().unwrap_or_default(),
@@ -172,17 +202,30 @@ fn kind_name(fault: &Fault) -> String {
 }
 
 /// One fault that is due, and the rule it comes from.
-#[derive(Clone)]
-pub(crate) struct Due {
+pub(crate) struct Due<R> {
     pub(crate) id: u64,
-    resource: Option<Resource>,
-    pub(crate) fault: Arc<Fault>,
+    rule: Arc<R>,
 }
 
-impl Due {
+impl<R> Clone for Due<R> {
+    fn clone(&self) -> Due<R> {
+        Due {
+            id: self.id,
+            rule: Arc::clone(&self.rule),
+        }
+    }
+}
+
+impl<R: Ordered> Due<R> {
+    pub(crate) fn fault(&self) -> &R::What {
+        self.rule.what()
+    }
+}
+
+impl Due<Rule> {
     /// Whether the record the fault names (`None` = any) is of this kind: a bare id is an order's.
     pub(crate) fn names(&self, resource: Resource, id: Option<i64>) -> bool {
-        match self.resource {
+        match self.rule.on.resource {
             Some(named) => named == resource,
             None => id.is_none() || resource == Resource::Orders,
         }
@@ -190,24 +233,32 @@ impl Due {
 }
 
 /// The faults due for one request; each is used at most once and only then counts as fired.
-pub(crate) struct Plan {
-    due: Vec<Due>,
+pub(crate) struct Plan<R = Rule> {
+    due: Vec<Due<R>>,
     used: Vec<u64>,
 }
 
-impl Plan {
+impl<R: Ordered> Plan<R> {
+    /// Nothing goes wrong.
+    pub(crate) fn none() -> Plan<R> {
+        Plan {
+            due: Vec::new(),
+            used: Vec::new(),
+        }
+    }
+
     /// The first due fault `pick` takes.
-    pub(crate) fn take<T>(&mut self, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+    pub(crate) fn take<T>(&mut self, pick: impl Fn(&R::What) -> Option<T>) -> Option<T> {
         let (id, taken) = self
             .due
             .iter()
-            .find_map(|due| pick(&due.fault).map(|taken| (due.id, taken)))?;
+            .find_map(|due| pick(due.fault()).map(|taken| (due.id, taken)))?;
         self.mark(id);
         Some(taken)
     }
 
     /// All due faults, with the ids to mark them by.
-    pub(crate) fn due(&self) -> Vec<Due> {
+    pub(crate) fn due(&self) -> Vec<Due<R>> {
         self.due.clone()
     }
 
@@ -216,7 +267,9 @@ impl Plan {
             self.used.push(id);
         }
     }
+}
 
+impl Plan<Rule> {
     /// `kind` is what the request wanted.
     pub(crate) fn take_wire(&mut self, kind: Kind) -> Wire {
         let delay = self.take(|fault| match fault {

@@ -8,9 +8,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::answer::Answer;
+use crate::control;
 use crate::courier;
-use crate::http;
+use crate::http::{self, Incoming, Site};
 use crate::options::Options;
+use crate::plan::Wire;
+use crate::platform;
 use crate::webhook::{Subscription, target};
 use crate::world::World;
 
@@ -26,14 +30,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// Fills the shop and listens. An address that is not loopback is refused, and so is an unusable truth file.
     pub async fn start(options: Options) -> io::Result<Sandbox> {
-        if !options.listen.ip().is_loopback() {
-            let message = format!(
-                "the sandbox listens on loopback addresses only, not on {}",
-                options.listen.ip()
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        let listener = TcpListener::bind(options.listen).await?;
+        let listener = bind(options.listen).await?;
         let addr = listener.local_addr()?;
         let world = Arc::new(World::new(&options)?);
         if let Some(url) = &options.webhook_url {
@@ -72,14 +69,8 @@ impl Sandbox {
     pub async fn stop(mut self) {
         self.task.abort();
         self.courier.abort();
-        for (name, task) in [("accept loop", &mut self.task), ("courier", &mut self.courier)] {
-            // The task was just aborted, so an error is the expected end.
-            if let Err(error) = task.await
-                && error.is_panic()
-            {
-                tracing::error!("the sandbox's {name} had panicked");
-            }
-        }
+        ended("accept loop", &mut self.task).await;
+        ended("courier", &mut self.courier).await;
     }
 }
 
@@ -90,8 +81,41 @@ impl Drop for Sandbox {
     }
 }
 
-async fn accept(listener: TcpListener, world: Arc<World>) {
-    // Dropped with the loop, which ends every connection.
+impl Site for World {
+    fn respond(&self, incoming: &Incoming) -> (Answer, Wire) {
+        match incoming.path.strip_prefix(control::BASE) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                (control::answer(self, incoming, rest), Wire::SOUND)
+            }
+            _ => platform::answer(self, incoming),
+        }
+    }
+
+    fn connected(&self) {
+        self.count_connection();
+    }
+}
+
+/// Listens; an address that other machines could reach is refused.
+pub(crate) async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    if !listen.ip().is_loopback() {
+        let message = format!("the sandbox listens on loopback addresses only, not on {}", listen.ip());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    TcpListener::bind(listen).await
+}
+
+/// Waits for the end of a task that was just aborted, which is why an error is the expected end.
+pub(crate) async fn ended(name: &str, task: &mut JoinHandle<()>) {
+    if let Err(error) = task.await
+        && error.is_panic()
+    {
+        tracing::error!("the sandbox's {name} had panicked");
+    }
+}
+
+/// Takes connections until it is dropped, which ends them all.
+pub(crate) async fn accept<S: Site>(listener: TcpListener, site: Arc<S>) {
     let mut connections = JoinSet::new();
     loop {
         let stream = match listener.accept().await {
@@ -103,10 +127,10 @@ async fn accept(listener: TcpListener, world: Arc<World>) {
             }
         };
         while connections.try_join_next().is_some() {}
-        world.count_connection();
-        let world = Arc::clone(&world);
+        site.connected();
+        let site = Arc::clone(&site);
         connections.spawn(async move {
-            if let Err(error) = http::serve(stream, world).await {
+            if let Err(error) = http::serve(stream, site).await {
                 tracing::debug!(%error, "a connection to the sandbox broke");
             }
         });

@@ -67,7 +67,7 @@ pub(crate) struct Inner {
     pub(crate) access: Access,
     pub(crate) time: Time,
     pub(crate) shop: Shop,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Rules<Rule>,
     pub(crate) log: Log,
     pub(crate) moving: Option<Moving>,
     pub(crate) seen: Seen,

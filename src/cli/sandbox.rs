@@ -5,15 +5,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use sandbox::erp::{self, ErpOptions};
 use sandbox::{Clock, Options, Rate, RowShape, StatusKey, Waits, WebhookOptions};
 
 use super::DONE;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SandboxArgs {
-    /// Where it listens; loopback addresses only
-    #[arg(long, default_value = "127.0.0.1:8380")]
+    /// A pretend ERP instead of a pretend store: orders, customers and stock over plain REST, with faults on request
+    #[arg(long)]
+    erp: bool,
+    /// Where it listens; loopback addresses only. With --erp the default is 127.0.0.1:8390
+    #[arg(
+        long,
+        default_value = "127.0.0.1:8380",
+        default_value_if("erp", "true", "127.0.0.1:8390")
+    )]
     listen: SocketAddr,
+    /// How many rows of stock a pretend ERP starts with
+    #[arg(long, value_name = "ROWS", default_value_t = 60, requires = "erp")]
+    stock: usize,
     /// How many orders it starts with
     #[arg(long, default_value_t = 2000)]
     orders: usize,
@@ -90,12 +101,36 @@ enum Key {
 
 impl SandboxArgs {
     pub(super) async fn run(self) -> anyhow::Result<u8> {
-        sandbox::serve(self.options(), |line| outln!("{line}")).await?;
+        if self.erp {
+            erp::serve(self.erp_options(), |line| outln!("{line}")).await?;
+        } else {
+            sandbox::serve(self.options(), |line| outln!("{line}")).await?;
+        }
         Ok(DONE)
     }
 
+    /// Requests in a minute.
+    fn limit(&self) -> Option<Rate> {
+        self.rate.map(|requests| Rate {
+            requests,
+            window: Duration::from_secs(60),
+            announce: true,
+        })
+    }
+
+    fn erp_options(self) -> ErpOptions {
+        ErpOptions {
+            listen: self.listen,
+            stock: self.stock,
+            seed: self.seed,
+            rate: self.limit(),
+            clock: Clock::RealScaled(self.speed),
+            truth_file: self.truth,
+            ..ErpOptions::default()
+        }
+    }
+
     fn options(self) -> Options {
-        let minute = Duration::from_secs(60);
         Options {
             listen: self.listen,
             orders: self.orders,
@@ -107,11 +142,7 @@ impl SandboxArgs {
                 Rows::Bare => RowShape::Bare,
                 Rows::Lined => RowShape::WithLines,
             },
-            rate: self.rate.map(|requests| Rate {
-                requests,
-                window: minute,
-                announce: true,
-            }),
+            rate: self.limit(),
             strict: self.strict,
             status_key: match self.status_key {
                 Key::Status => StatusKey::Status,

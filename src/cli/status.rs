@@ -9,7 +9,7 @@ use super::output::{local, span, utc};
 use super::{DONE, UNFINISHED, output};
 use crate::config::{Config, Flow, Mode};
 use crate::daemon;
-use crate::store::{FlowReport, Queue, Store};
+use crate::store::{EventReport, FlowReport, Queue, Store};
 use crate::work::{grouped, load};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
@@ -29,6 +29,10 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
     let connectors = conditions(&config, store.as_ref()).await?;
     let running = daemon::is_up(&config.state_path).await;
     let upkeep = upkeep(&config, store.as_ref()).await?;
+    let webhooks = match (&config.webhooks, &store) {
+        (Some(_), Some(store)) => Some(store.event_report().await?),
+        _ => None,
+    };
     let upkeep_errors: Vec<(String, String)> = upkeep
         .as_object()
         .into_iter()
@@ -57,6 +61,7 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             "state": {"path": config.state_path, "exists": store.is_some()},
             "daemon": {"running": running},
             "upkeep": upkeep,
+            "webhooks": webhooks_json(webhooks.as_ref()),
             "flows": flows,
             "connectors": connectors,
         }))?;
@@ -72,6 +77,9 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
         }
         for (feed, error) in &upkeep_errors {
             outln!("{feed}: history and sweeps fail: {}", output::line(error, 400));
+        }
+        if let Some(report) = &webhooks {
+            show_webhooks(&config, report);
         }
         for condition in &connectors {
             let calls = condition.told(&config);
@@ -89,6 +97,43 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
             .iter()
             .any(|(_, report, queue)| report.last_error.is_some() || *queue != Queue::default());
     Ok(if check && unwell { UNFINISHED } else { DONE })
+}
+
+fn webhooks_json(report: Option<&EventReport>) -> Json {
+    let Some(report) = report else { return Json::Null };
+    json!({
+        "last_at": report.last_at.map(utc),
+        "last_day": report.last_day,
+        "stale": report.stale,
+    })
+}
+
+fn show_webhooks(config: &Config, report: &EventReport) {
+    let Some(at) = report.last_at else {
+        outln!("webhooks: none has come yet");
+        return;
+    };
+    let day: Vec<String> = report
+        .last_day
+        .iter()
+        .map(|(done, n)| format!("{} {done}", grouped(*n)))
+        .collect();
+    let day = if day.is_empty() {
+        "none".to_owned()
+    } else {
+        day.join(", ")
+    };
+    let stale = match report.stale {
+        0 => String::new(),
+        n => format!(
+            "; of {} the signature was too old: is this machine's clock right?",
+            grouped(n)
+        ),
+    };
+    outln!(
+        "webhooks: the last at {}; in 24 hours {day}{stale}",
+        local(at, &config.timezone)
+    );
 }
 
 struct Condition {

@@ -47,12 +47,20 @@ pub struct Flow {
     pub from: Feed,
     pub to: Feed,
     pub schedule: Option<Schedule>,
-    /// The webhook topics that start it at once; all of its resource where the file names none.
+    /// The webhook topics that start it at once; all of its resource where the file names none and the flow has
+    /// a schedule.
     pub triggers: Vec<String>,
     pub initial: Initial,
     /// Whether a stock file that looks wrong as a whole is held for a person.
     pub guards: bool,
     pub mapping: Arc<Mapping>,
+}
+
+impl Flow {
+    /// Whether it runs without being asked to by a person.
+    pub fn runs_by_itself(&self) -> bool {
+        self.schedule.is_some() || !self.triggers.is_empty()
+    }
 }
 
 /// The topics that the store sends, by the resource they are about.
@@ -116,7 +124,7 @@ fn flow(
             cron => self::cron(cron, timezone).map(Some),
         })
         .flatten();
-    let triggers = triggers(reader, from.as_ref());
+    let triggers = triggers(reader, from.as_ref(), schedule.is_some());
     let initial = reader
         .field(
             "initial",
@@ -243,7 +251,7 @@ fn cron(text: &str, timezone: &TimeZone) -> Result<Schedule, String> {
     }
 }
 
-fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>) -> Vec<String> {
+fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>, has_schedule: bool) -> Vec<String> {
     let resource = from.map(|from| from.resource.as_str()).unwrap_or_default();
     let of_resource = TOPICS
         .iter()
@@ -255,7 +263,7 @@ fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>) -> Vec<String> {
     let given = reader
         .field(
             "triggers",
-            "webhook topics that start it at once; default: all of its resource",
+            "webhook topics that start it at once; default: all of its resource, or none with `schedule: manual`",
         )
         .list_of_choices(known);
     let from_store = from.is_some_and(|from| from.connector == STORE);
@@ -270,7 +278,8 @@ fn triggers(reader: &mut Reader<'_>, from: Option<&Feed>) -> Vec<String> {
             }
             topics.into_iter().map(str::to_owned).collect()
         }
-        None if from_store && !is_silent => known.iter().map(|topic| (*topic).to_owned()).collect(),
+        // What runs only when it is asked to is asked by a person, unless it says otherwise.
+        None if from_store && !is_silent && has_schedule => known.iter().map(|topic| (*topic).to_owned()).collect(),
         None => Vec::new(),
     }
 }

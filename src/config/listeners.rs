@@ -1,8 +1,9 @@
-//! `webhooks:` and `admin:`, the two addresses the daemon will listen on. Read and checked whole, so
-//! that a file written for a later version is known to be good; nothing here listens.
+//! `webhooks:` and `admin:`, the two addresses of the daemon. Nothing here listens. `admin` is read and checked whole,
+//! so that a file written for a later version is known to be good.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use contract::settings::Reader;
@@ -22,9 +23,55 @@ pub struct Webhooks {
     /// Any of them may have signed; never empty.
     pub secrets: Vec<SecretString>,
     pub tolerance: Duration,
+    /// Events of one record within this time lead to one reading.
+    pub coalesce: Duration,
     pub max_body: u64,
+    /// Whose `X-Forwarded-For` is believed, and who may open as many connections as there may be.
+    pub trusted_proxies: Vec<Network>,
     /// Certificate and key, where the daemon is to speak TLS itself.
     pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// An address, or all that begin with the same bits: `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let shift = 32 - u32::from(self.bits);
+                u64::from(own.to_bits()) >> shift == u64::from(other.to_bits()) >> shift
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let shift = 128 - u32::from(self.bits);
+                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Network, String> {
+        let wrong = || "expected an address or a network, such as 127.0.0.1 or 10.0.0.0/8".to_owned();
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
+        match bits <= most {
+            true => Ok(Network { address, bits }),
+            false => Err(wrong()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +82,6 @@ pub struct Admin {
 }
 
 pub(super) fn webhooks(file: &mut Reader<'_>) -> Option<Webhooks> {
-    unserved(file, "webhooks");
     file.field(
         "webhooks",
         "where the store's webhooks arrive; public, behind a TLS proxy or with `tls`",
@@ -63,6 +109,16 @@ pub(super) fn webhooks(file: &mut Reader<'_>) -> Option<Webhooks> {
             .field("tolerance", "how old a signature may be")
             .default("5m")
             .duration();
+        let coalesce = section
+            .field("coalesce", "events of one record within this time lead to one reading")
+            .default("2s")
+            .duration();
+        let trusted_proxies = section
+            .field(
+                "trusted_proxies",
+                "addresses or networks whose X-Forwarded-For is believed",
+            )
+            .list_of_parsed(text_schema(), Network::from_str);
         let max_body = section
             .field("max_body", "the largest body that is taken")
             .default("1MiB")
@@ -83,7 +139,9 @@ pub(super) fn webhooks(file: &mut Reader<'_>) -> Option<Webhooks> {
             path: path?,
             secrets: secrets?,
             tolerance: tolerance?,
+            coalesce: coalesce?,
             max_body: max_body?,
+            trusted_proxies: trusted_proxies.unwrap_or_default(),
             tls,
         })
     })

@@ -23,7 +23,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
 pub use flows::{Feed, Flow, Initial, Schedule};
-pub use listeners::{Admin, Webhooks};
+pub use listeners::{Admin, Network, Webhooks};
 pub use report::{Broken, Report};
 
 /// How a name of the environment is looked up: a parameter, so that tests need not touch the process.

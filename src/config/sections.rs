@@ -16,8 +16,6 @@ use super::{Mode, STORE, tables, text_schema};
 
 /// The kind whose factory reads the `store` section, which has no `type` key.
 const STORE_KIND: &str = "selorax";
-/// Kinds that the file format knows and this version does not have.
-const LATER_KINDS: [&str; 1] = ["rest"];
 
 /// All of the file but where it is.
 pub(super) struct Whole {
@@ -148,19 +146,10 @@ fn connector(reader: &mut Reader<'_>, kinds: &[Factory]) -> Option<Box<dyn Setti
     if let Some(kind) = kind {
         let all = format!("the types of this version: {}", names.join(", "));
         let near = nearest(&kind, names.iter().copied());
-        match LATER_KINDS.contains(&kind.as_str()) {
-            true => reader.problem_at(
-                "type",
-                format!("connectors of type `{kind}` are not in this version"),
-                Some(all),
-            ),
-            false => {
-                let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or(all);
-                let shown = reader.node().and_then(|node| node.get("type")).map(Node::shown);
-                let message = format!("unknown type, found {}", shown.unwrap_or_default());
-                reader.problem_at("type", message, Some(hint));
-            }
-        }
+        let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or(all);
+        let shown = reader.node().and_then(|node| node.get("type")).map(Node::shown);
+        let message = format!("unknown type, found {}", shown.unwrap_or_default());
+        reader.problem_at("type", message, Some(hint));
     }
     // Without the type nothing is known of the other keys, so none of them is called unknown.
     reader.accept_all();

@@ -89,9 +89,11 @@ fn the_example_loads_with_its_comments_made_keys() {
         .lines()
         .scan(false, |inside, line| {
             *inside |= line.starts_with("# webhooks:");
-            let flow = line
-                .strip_prefix("  # ")
-                .filter(|rest| rest.starts_with(' ') || rest.starts_with("lines-to-drop"));
+            let flow = line.strip_prefix("  # ").filter(|rest| {
+                [" ", "erp:", "lines-to-drop:"]
+                    .iter()
+                    .any(|start| rest.starts_with(start))
+            });
             let line = match (flow, line.strip_prefix("# ").filter(|_| *inside)) {
                 (Some(rest), _) => format!("  {rest}\n"),
                 (None, Some(rest)) => format!("{rest}\n"),
@@ -101,15 +103,20 @@ fn the_example_loads_with_its_comments_made_keys() {
         })
         .collect();
     let vars = |name: &str| match name {
-        "SELORAX_WEBHOOK_SECRET" | "ADMIN_TOKEN" => Some(SECRET.to_owned()),
+        "SELORAX_WEBHOOK_SECRET" | "ADMIN_TOKEN" | "ERP_TOKEN" => Some(SECRET.to_owned()),
         _ => env(name),
     };
     let folder = write(text.as_bytes());
     let config = load(&folder.path().join("sync.yaml"), Mode::Full, &vars).unwrap();
     assert_eq!(config.flows.len(), 2);
+    let erp = &config.connectors["erp"];
+    assert_eq!(
+        (erp.sources(), erp.targets()),
+        (vec!["stock".to_owned()], vec!["orders".to_owned()])
+    );
     assert_eq!(config.webhooks.unwrap().secrets.len(), 1);
     assert!(config.admin.unwrap().token.is_some());
-    assert_eq!(config.warnings.problems().len(), 2);
+    assert_eq!(config.warnings.problems().len(), 1);
 }
 
 #[test]

@@ -14,9 +14,10 @@ use super::courier::Courier;
 use super::historian::Historian;
 use super::patience::Delays;
 use super::worker::Worker;
-use crate::config::Config;
+use crate::config::{Config, STORE};
 use crate::engine::Stopped;
 use crate::store::Store;
+use crate::webhook::Desk;
 use crate::work::Parts;
 
 /// How long a task may take to get to its next step before it is left where it is; what it did not keep is done
@@ -33,6 +34,8 @@ pub(super) struct Generation {
     /// Errors of the state file, which end the generation.
     broken: mpsc::Sender<anyhow::Error>,
     breaks: tokio::sync::Mutex<mpsc::Receiver<anyhow::Error>>,
+    /// Rung by events about the app itself and about privacy.
+    notable: Arc<Notify>,
 }
 
 pub(super) enum End {
@@ -51,6 +54,7 @@ impl Generation {
             tasks: Mutex::default(),
             broken,
             breaks: tokio::sync::Mutex::new(breaks),
+            notable: Arc::default(),
         };
         let feeds: BTreeSet<String> = parts.config.flows.iter().map(|flow| flow.from.to_string()).collect();
         for feed in feeds {
@@ -78,6 +82,23 @@ impl Generation {
     /// The parts, as long as the generation has not ended.
     pub(super) fn parts(&self) -> Option<Arc<Parts>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the receiver of webhooks needs of this generation; `None`: its config has none.
+    pub(super) fn desk(&self) -> Option<Desk> {
+        let parts = self.parts()?;
+        let settings = parts.config.webhooks.clone()?;
+        let hook = parts.connectors.get(STORE)?.webhook(&settings.secrets)?;
+        Some(Desk {
+            listening: Desk::listening(&parts.config),
+            settings,
+            hook,
+            store: Arc::downgrade(&parts.store),
+            lanes: parts.lanes.clone(),
+            clock: parts.clock.clone(),
+            broken: self.broken.clone(),
+            notable: self.notable.clone(),
+        })
     }
 
     /// Runs a task until the generation ends. One that panics is started again, later each time; its turn at the

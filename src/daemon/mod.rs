@@ -29,6 +29,7 @@ use patience::Delays;
 use crate::config::Config;
 use crate::engine::Lanes;
 use crate::store::{StateError, Store};
+use crate::webhook::Receiver;
 use crate::work::Parts;
 
 /// How long one call may go on through faults that pass before the daemon notes the trouble and does other
@@ -63,20 +64,31 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let mut parts = assemble(&start, config, Arc::new(store), Arc::default()).await?;
     let (generations, current) = watch::channel(None);
     let control = Control::open(&parts.config.state_path, current, start.stop.clone())?;
-    notify::ready();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        flows = parts.config.flows.len(),
-        "running"
-    );
+    let receiver = Receiver::start();
+    let mut is_first = true;
     let mut delays = Delays::new(Duration::from_secs(1), Duration::from_secs(30));
     let outcome = loop {
         let (config, lanes) = (parts.config.clone(), parts.lanes.clone());
         let started = start.clock.monotonic();
         let generation = Arc::new(Generation::start(parts));
         generations.send_replace(Some(generation.clone()));
+        match receiver.open(generation.desk()).await {
+            Ok(()) => {}
+            // A config that never worked is not to be mistaken for one that does.
+            Err(error) if is_first => {
+                generations.send_replace(None);
+                close(generation.end().await).await?;
+                break Err(error);
+            }
+            Err(error) => tracing::error!("no webhooks are received: {error:#}"),
+        }
+        if std::mem::take(&mut is_first) {
+            notify::ready();
+            tell_running(&config);
+        }
         let end = generation.until_end(&start).await;
         generations.send_replace(None);
+        receiver.pause().await;
         match end {
             End::Stop => {
                 let ending = async { close(generation.end().await).await };
@@ -108,6 +120,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         }
     };
     notify::stopping();
+    receiver.close().await;
     control.close();
     if outcome.is_ok() {
         tracing::info!("stopped");
@@ -115,11 +128,16 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     outcome
 }
 
+fn tell_running(config: &Config) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        flows = config.flows.len(),
+        "running"
+    );
+}
+
 /// What the config asks for and this version does not do yet must not go unnoticed.
 fn tell_unserved(config: &Config) {
-    if config.webhooks.is_some() {
-        tracing::warn!("`webhooks` is checked and not served in this version; changes are found by their schedule");
-    }
     if config.admin.is_some() {
         tracing::warn!("`admin` is checked and not served in this version; see `selorax-sync status`");
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::patience::Delays;
 use super::slots::Slot;
 use crate::engine::{Engine, Flow, Lane, Patience, Voice};
+use crate::store::Due;
 use crate::work::{Manner, Parts, grouped};
 
 /// The longest sleep, so that a clock that was set is noticed.
@@ -119,6 +120,10 @@ impl Worker {
             target: Duration::ZERO,
             target_delays: Delays::new(TROUBLE_DELAY, TROUBLE_DELAY_MAX),
         };
+        // One that an earlier process was asked for.
+        if self.parts.store.scan_wanted(&self.feed).await?.is_some() {
+            self.lane.want_scan();
+        }
         let mut last_look = clock.now();
         while !self.stop.is_cancelled() {
             let now = clock.now();
@@ -129,6 +134,7 @@ impl Worker {
             last_look = now;
             if clock.monotonic() >= rests.source {
                 self.pass_due(&mut engine, &mut slots, &mut rests).await?;
+                self.scan(&mut engine, &mut rests).await?;
             }
             if !self.tend(&mut engine, &mut rests).await? {
                 self.wait(&engine, &slots, &rests).await?;
@@ -186,6 +192,24 @@ impl Worker {
         flow.goes_by_record() && self.parts.lanes.of(&flow.target).is_down()
     }
 
+    /// A pass of all flows that an event asked for without naming a record.
+    async fn scan(&self, engine: &mut Engine, rests: &mut Rests) -> anyhow::Result<()> {
+        if !self.lane.takes_scan() {
+            return Ok(());
+        }
+        let Some(wish) = self.parts.store.scan_wanted(&self.feed).await? else {
+            return Ok(());
+        };
+        match self.pass(engine).await {
+            Ok(()) => self.parts.store.scan_made(&self.feed, &wish).await,
+            Err(error) => {
+                self.lane.want_scan();
+                rests.source = self.parts.clock.monotonic() + delay_of(&error, &mut rests.source_delays);
+                engine.trouble(&self.feed, error).await
+            }
+        }
+    }
+
     /// The flows whose time has come, with that time.
     fn due(&self, slots: &mut [Slot]) -> BTreeMap<String, Stamp> {
         let (now, zone) = (self.parts.clock.now(), &self.parts.config.timezone);
@@ -205,9 +229,8 @@ impl Worker {
     async fn tend(&self, engine: &mut Engine, rests: &mut Rests) -> anyhow::Result<bool> {
         let now = self.parts.clock.monotonic();
         let mut more = false;
-        // A job reads what it waits for by itself.
-        if now >= rests.source && !self.lane.has_jobs() {
-            match engine.read_some(&self.feed).await {
+        if now >= rests.source {
+            match engine.read_some(&self.feed, self.readings()).await {
                 Ok(any) => more = any,
                 Err(error) => {
                     rests.source = now + delay_of(&error, &mut rests.source_delays);
@@ -240,13 +263,15 @@ impl Worker {
         Ok(more)
     }
 
+    /// A job reads what it waits for by itself, but may be long about it.
+    fn readings(&self) -> Due {
+        if self.lane.has_jobs() { Due::Rung } else { Due::Any }
+    }
+
     /// Until the next time that something is due, or somebody rings.
     async fn wait(&self, engine: &Engine, slots: &[Slot], rests: &Rests) -> anyhow::Result<()> {
         let clock = &self.parts.clock;
-        let mut reading = None;
-        if !self.lane.has_jobs() {
-            reading = self.parts.store.next_due(&self.feed).await?;
-        }
+        let reading = self.parts.store.next_due(&self.feed, self.readings()).await?;
         let lane = self.lane.clone();
         let own = |flow: &Flow| !lane.is_at(&flow.name) && !flow.goes_by_record();
         let delivery = engine.next_delivery(own).await?;

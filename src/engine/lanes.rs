@@ -23,6 +23,8 @@ pub struct Lane {
     pub bell: Notify,
     /// Of a target: it was in trouble when it was last called.
     down: AtomicBool,
+    /// An event asked for a scan; that it did is in the state file.
+    scan: AtomicBool,
 }
 
 impl Lanes {
@@ -47,6 +49,17 @@ impl Lane {
     pub fn job(self: &Arc<Lane>, flow: &str) -> Job {
         self.flows().push(flow.to_owned());
         Job(self.clone(), flow.to_owned())
+    }
+
+    /// Wakes the feed's worker to scan it before its time.
+    pub fn want_scan(&self) {
+        self.scan.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    /// Whether a scan was asked for since this was asked last.
+    pub fn takes_scan(&self) -> bool {
+        self.scan.swap(false, Ordering::AcqRel)
     }
 
     pub fn has_jobs(&self) -> bool {

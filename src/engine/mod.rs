@@ -22,7 +22,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::mapping::Mapping;
-use crate::store::{Course, Coverage, Keep, Queue, Store};
+use crate::store::{Course, Coverage, Due, Keep, Queue, Store};
 
 pub use backfill::Range;
 pub use lanes::{Job, Lane, Lanes};
@@ -289,7 +289,7 @@ impl Engine {
             if self.is_feed_stopped(&feed) {
                 continue;
             }
-            if let Some(at) = self.store.next_due(&feed).await? {
+            if let Some(at) = self.store.next_due(&feed, Due::Any).await? {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }

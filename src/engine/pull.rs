@@ -4,7 +4,7 @@ use contract::{Cursor, Step};
 
 use super::take::View;
 use super::{Engine, Flow, Range};
-use crate::store::{Coverage, Settle, Store};
+use crate::store::{Coverage, Due, Settle, Store};
 
 /// The name of the walk that takes a flow's history before its first pass.
 pub(super) const INITIAL: &str = "initial";
@@ -133,6 +133,8 @@ impl Engine {
             if done {
                 return Ok(());
             }
+            // A record that somebody rang for does not wait for the end of a long scan.
+            self.read_some(feed, Due::Rung).await?;
         }
     }
 

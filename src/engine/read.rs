@@ -10,7 +10,7 @@ use futures::StreamExt;
 
 use super::{Engine, Flow};
 use crate::decide::{self, Known};
-use crate::store::{Keep, Link, LinkRow, Note, Unread, Waiting};
+use crate::store::{Due, Keep, Link, LinkRow, Note, Read, Unread, Waiting};
 
 /// Readings under way at once; the connector's own limit is below this.
 const AT_ONCE: usize = 8;
@@ -22,6 +22,10 @@ const MISSING_MAX: u32 = 3;
 /// How long to wait before a doubtful answer is asked for again, the first time and then; a copy of the
 /// store that lags behind should have caught up by then.
 const LATER_MS: [i64; 2] = [3_000, 20_000];
+/// So long a record that an event announced may be unknown to the source before a person is told. In between it is
+/// asked for after 2 seconds, then after twice as long each time, up to a minute.
+const ANNOUNCED_MS: i64 = 10 * 60_000;
+const ANNOUNCED_LATER_MS: (i64, i64) = (2_000, 60_000);
 /// A row hash that no row has.
 const NO_ROW: Hash = Hash(0);
 
@@ -30,19 +34,19 @@ type Answer = (Waiting, Result<Option<Row>, Error>);
 impl Engine {
     /// Reads what is due until nothing is. An error is one of the source as a whole.
     pub(super) async fn read_due(&mut self, feed: &str) -> anyhow::Result<()> {
-        while self.read_some(feed).await? {}
+        while self.read_some(feed, Due::Any).await? {}
         Ok(())
     }
 
     /// Reads some of what is due. `false`: nothing was.
-    pub async fn read_some(&mut self, feed: &str) -> anyhow::Result<bool> {
+    pub async fn read_some(&mut self, feed: &str, which: Due) -> anyhow::Result<bool> {
         self.give_way(feed).await?;
         let neighbours = self.neighbours.iter().filter(|flow| flow.feed == feed).cloned();
         let flows: Vec<Flow> = self.of_feed(feed).into_iter().chain(neighbours).collect();
         let Some(source) = flows.first().map(|flow| flow.source.clone()) else {
             return Ok(false);
         };
-        let due = self.store.due(feed, GROUP).await?;
+        let due = self.store.due(feed, which, GROUP).await?;
         if due.is_empty() {
             return Ok(false);
         }
@@ -123,10 +127,14 @@ impl Engine {
         let row_hash = if older { NO_ROW } else { waiting.row_hash };
         for (flow, link) in flows.iter().zip(&links) {
             if self.is_before(flow, waiting, row.stamp.or(waiting.stamp), link.as_ref()) {
-                keep.links
-                    .push(decide::absorbed(&flow.name, &waiting.key, row.stamp, waiting.row_hash));
+                // What an event rang for in vain stays as it is known.
+                if link.is_none() || waiting.row_hash != NO_ROW {
+                    keep.links
+                        .push(decide::absorbed(&flow.name, &waiting.key, row.stamp, waiting.row_hash));
+                }
                 continue;
             }
+            let row_hash = understood(row_hash, row.stamp, link.as_ref());
             let mut parts = HashMap::new();
             if in_parts {
                 parts = self
@@ -145,7 +153,11 @@ impl Engine {
                 self.take_record(flow, &known, value, flags, keep);
             }
         }
-        keep.read.push((feed.to_owned(), waiting.key.clone()));
+        keep.read.push(Read {
+            feed: feed.to_owned(),
+            key: waiting.key.clone(),
+            rings: Some(waiting.rings),
+        });
         Ok(())
     }
 
@@ -192,25 +204,62 @@ impl Engine {
         match link {
             None => decide::is_before(stamp, start),
             Some(LinkRow { link, .. }) => {
-                start.is_some() && link.mapping == decide::ABSORBED && link.row_hash == waiting.row_hash
+                // Without a row that led here, its time of change tells whether it is still what it was.
+                let is_same = match waiting.row_hash {
+                    NO_ROW => stamp.is_some() && stamp <= link.stamp,
+                    row_hash => link.row_hash == row_hash,
+                };
+                start.is_some() && link.mapping == decide::ABSORBED && is_same
             }
         }
     }
 
-    /// Listed, and not there: deleted in between, most often. Believed after a few answers, and told.
+    /// Listed or announced, and not there: deleted in between, most often. Believed after a few answers, and told.
     async fn take_missing(&mut self, flows: &[Flow], waiting: &Waiting, keep: &mut Keep) -> anyhow::Result<()> {
-        if waiting.missing + 1 < MISSING_MAX {
-            let due_at = self.clock.now() + LATER_MS[usize::from(waiting.missing > 0)];
+        let now = self.clock.now();
+        let announced = waiting.rung_at.filter(|_| !waiting.said_gone);
+        if announced.is_some_and(|since| now.saturating_sub(since) < ANNOUNCED_MS) {
+            let (first, most) = ANNOUNCED_LATER_MS;
+            let due_at = now + (first << waiting.missing.min(10)).min(most);
             return self.store.put_off(waiting, due_at, true, "404").await;
         }
+        if waiting.missing + 1 < MISSING_MAX {
+            let due_at = now + LATER_MS[usize::from(waiting.missing > 0)];
+            return self.store.put_off(waiting, due_at, true, "404").await;
+        }
+        let mut is_known = false;
         for flow in flows {
+            let links = self.links(flow, &[&waiting.key]).await?;
+            is_known |= !links.is_empty();
             self.ledger(&flow.name).gone += 1;
-            keep.notes.push(Note {
-                flow: flow.name.clone(),
-                key: Some(waiting.key.clone()),
-                what: "gone",
-                detail: "the source lists it and then says three times that it does not exist".to_owned(),
-            });
+            let (what, detail) = match waiting.rung_at {
+                None => (
+                    "gone",
+                    "the source lists it and then says three times that it does not exist",
+                ),
+                Some(_) => (
+                    "deleted",
+                    "it is no longer at the source; nothing was done at the target",
+                ),
+            };
+            if waiting.rung_at.is_none() || links.values().any(|row| !row.gone) {
+                keep.notes.push(Note {
+                    flow: flow.name.clone(),
+                    key: Some(waiting.key.clone()),
+                    what,
+                    detail: detail.to_owned(),
+                });
+            }
+            if waiting.rung_at.is_some() {
+                let parts = self.store.links_of_parts(&flow.name, &waiting.key).await?;
+                let keys = parts.into_iter().map(|row| row.link.key).chain(links.into_keys());
+                keep.gone.extend(keys.map(|key| (flow.name.clone(), key)));
+            }
+        }
+        if announced.is_some() && !is_known {
+            let reason = "the source announced this record and has not shown it for ten minutes; it is read when it is \
+                          announced or listed again";
+            return self.park(waiting, reason, Some("404".to_owned()), keep);
         }
         self.store.gone(waiting).await
     }
@@ -256,10 +305,20 @@ impl Engine {
             feed: waiting.feed.clone(),
             key: waiting.key.clone(),
             row_hash: waiting.row_hash,
+            rings: Some(waiting.rings),
             reason: reason.to_owned(),
             answer,
         });
         Ok(())
+    }
+}
+
+/// The list row that is understood with this answer. An event names none: what was known is still it where the
+/// record did not change since, and otherwise the next listing asks again.
+fn understood(row_hash: Hash, stamp: Option<Stamp>, link: Option<&LinkRow>) -> Hash {
+    match link {
+        Some(LinkRow { link, .. }) if row_hash == NO_ROW && stamp.is_some() && stamp == link.stamp => link.row_hash,
+        _ => row_hash,
     }
 }
 

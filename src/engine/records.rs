@@ -16,7 +16,7 @@ use futures::{FutureExt, StreamExt};
 use super::calls::{Calling, Outcome, Terms, millis};
 use super::deliver::Portion;
 use super::{Engine, Flow, TARGET_REST};
-use crate::store::{Call, Claim, Claimed, End, Ended, Plan, Recovery, Version, Wish};
+use crate::store::{Aim, Call, Claim, Claimed, End, Ended, Plan, Recovery, Version};
 
 /// After so long others have a turn at the target, if they wait for one.
 const STAY: Duration = Duration::from_secs(5);
@@ -327,9 +327,9 @@ fn plan(flow: &Flow, terms: &Terms, version: &Version) -> Plan {
     };
     let Some(held) = &version.held else {
         return match version.wish {
-            Wish::Put => send(Call::Create),
+            Aim::Put => send(Call::Create),
             // What was never there need not be cancelled.
-            Wish::Cancel => Plan::Drop,
+            Aim::Cancel => Plan::Drop,
         };
     };
     // Of several flows into one resource the newest source stamp wins.
@@ -337,11 +337,11 @@ fn plan(flow: &Flow, terms: &Terms, version: &Version) -> Plan {
         return Plan::Drop;
     }
     match version.wish {
-        Wish::Cancel if held.cancelled && !version.again => Plan::Drop,
-        Wish::Cancel if can.cancel => send(Call::Cancel),
-        Wish::Put if held.hash == version.hash && !(version.again && can.update) => Plan::Drop,
-        Wish::Put if can.update => send(Call::Update),
-        Wish::Put | Wish::Cancel => Plan::Unsent,
+        Aim::Cancel if held.cancelled && !version.again => Plan::Drop,
+        Aim::Cancel if can.cancel => send(Call::Cancel),
+        Aim::Put if held.hash == version.hash && !(version.again && can.update) => Plan::Drop,
+        Aim::Put if can.update => send(Call::Update),
+        Aim::Put | Aim::Cancel => Plan::Unsent,
     }
 }
 

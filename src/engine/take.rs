@@ -6,7 +6,7 @@ use contract::{Hash, Key, Record, Row, Stamp, Target, Use, Value};
 
 use super::{Engine, Flow};
 use crate::decide::{self, Known, Light, Look};
-use crate::store::{Keep, LinkRow, Note, Ring, Unread};
+use crate::store::{Keep, LinkRow, Note, Read, Ring, Unread};
 
 /// Why rows are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,11 @@ impl Engine {
             Ok(Record::Partial | Record::Parts(_)) => return Some((key, (hash, stamp))),
             Ok(Record::Whole { value, flags }) => {
                 if was_parked {
-                    keep.read.push((feed.to_owned(), key.clone()));
+                    keep.read.push(Read {
+                        feed: feed.to_owned(),
+                        key: key.clone(),
+                        rings: None,
+                    });
                 }
                 for n in evaluate {
                     let known = Known {
@@ -127,6 +131,7 @@ impl Engine {
                     feed: feed.to_owned(),
                     key,
                     row_hash: hash,
+                    rings: None,
                     reason: error.0,
                     answer: None,
                 });

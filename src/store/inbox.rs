@@ -25,6 +25,30 @@ pub struct Waiting {
     pub attempts: u32,
     /// How often the source said in a row that it has no such record.
     pub missing: u32,
+    /// How many events had asked for it when it was taken up.
+    pub rings: i64,
+    /// When the first of the events arrived that wait for it.
+    pub rung_at: Option<Stamp>,
+    /// The latest of them said that it was deleted.
+    pub said_gone: bool,
+}
+
+/// Which of the records that are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Any,
+    /// Those that an event asked for.
+    Rung,
+}
+
+impl Due {
+    /// What the rows must fulfil besides; made of nothing but this.
+    fn condition(self) -> &'static str {
+        match self {
+            Due::Any => "parked IS NULL",
+            Due::Rung => "parked IS NULL AND rung_at IS NOT NULL",
+        }
+    }
 }
 
 impl Waiting {
@@ -52,22 +76,25 @@ impl Store {
 
     /// Records of a feed that are due to be read: the urgent ones first, of the same urgency those that waited
     /// longest. A quarter of the places is for the least urgent, so that they get on too.
-    pub async fn due(&self, feed: &str, limit: usize) -> anyhow::Result<Vec<Waiting>> {
+    pub async fn due(&self, feed: &str, which: Due, limit: usize) -> anyhow::Result<Vec<Waiting>> {
         let patient = limit / 4;
-        let rows = sqlx::query(
-            "SELECT key, row_hash, attempts, missing, stamp, asked_by, urgency, again FROM inbox WHERE id IN ( \
-             SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 AND urgency = \
-             (SELECT max(urgency) FROM inbox WHERE feed = ?1 AND parked IS NULL) ORDER BY due_at, id LIMIT ?4) \
-             UNION SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND parked IS NULL AND due_at <= ?2 \
+        let fits = which.condition();
+        let sql = format!(
+            "SELECT key, row_hash, attempts, missing, stamp, asked_by, urgency, again, rings, rung_at, said_gone \
+             FROM inbox WHERE id IN ( \
+             SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND {fits} AND due_at <= ?2 AND urgency = \
+             (SELECT max(urgency) FROM inbox WHERE feed = ?1 AND {fits}) ORDER BY due_at, id LIMIT ?4) \
+             UNION SELECT id FROM (SELECT id FROM inbox WHERE feed = ?1 AND {fits} AND due_at <= ?2 \
              ORDER BY urgency, due_at, id LIMIT ?3)) ORDER BY urgency, due_at, id",
-        )
-        .bind(feed)
-        .bind(self.now())
-        .bind(i64::try_from(limit - patient)?)
-        .bind(i64::try_from(patient)?)
-        .fetch_all(&mut *self.locked().await)
-        .await
-        .map_err(|error| self.explain(error.into()))?;
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(feed)
+            .bind(self.now())
+            .bind(i64::try_from(limit - patient)?)
+            .bind(i64::try_from(patient)?)
+            .fetch_all(&mut *self.locked().await)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
         let waiting = |row: sqlx::sqlite::SqliteRow| Waiting {
             feed: feed.to_owned(),
             key: Key(row.get(0)),
@@ -82,22 +109,27 @@ impl Store {
                 _ => Use::History,
             },
             again: row.get(7),
+            rings: row.get(8),
+            rung_at: row.get(9),
+            said_gone: row.get(10),
         };
         Ok(rows.into_iter().map(waiting).collect())
     }
 
     /// When the next record of the feed becomes due; `None` when none waits.
-    pub async fn next_due(&self, feed: &str) -> anyhow::Result<Option<Stamp>> {
-        let at = sqlx::query_scalar("SELECT min(due_at) FROM inbox WHERE feed = ? AND parked IS NULL").bind(feed);
+    pub async fn next_due(&self, feed: &str, which: Due) -> anyhow::Result<Option<Stamp>> {
+        let fits = which.condition();
+        let sql = format!("SELECT min(due_at) FROM inbox WHERE feed = ? AND {fits}");
+        let at = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(feed);
         at.fetch_one(&mut *self.locked().await)
             .await
             .map_err(|error| self.explain(error.into()))
     }
 
-    /// Puts a record off after a failed try.
+    /// Puts a record off after a failed try, though not beyond what an event asked for meanwhile.
     pub async fn put_off(&self, waiting: &Waiting, due_at: Stamp, missing: bool, said: &str) -> anyhow::Result<()> {
         sqlx::query(
-            "UPDATE inbox SET due_at = ?3, attempts = attempts + 1, missing = CASE WHEN ?4 THEN missing + 1 ELSE 0 END, \
+            "UPDATE inbox SET due_at = iif(rings = ?7, ?3, min(?3, ring_due)), attempts = attempts + 1, missing = CASE WHEN ?4 THEN missing + 1 ELSE 0 END, \
              answer = ?5, at = ?6 WHERE feed = ?1 AND key = ?2",
         )
         .bind(&waiting.feed)
@@ -106,6 +138,7 @@ impl Store {
         .bind(missing)
         .bind(said)
         .bind(self.now())
+        .bind(waiting.rings)
         .execute(&mut *self.writing().await?)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -113,12 +146,16 @@ impl Store {
     }
 
     /// Keeps a record in mind that the source lists and does not have. Not a failure: it is not asked for
-    /// again until its row changes.
+    /// again until its row changes, or an event asks for it.
     pub async fn gone(&self, waiting: &Waiting) -> anyhow::Result<()> {
-        sqlx::query("UPDATE inbox SET parked = 'gone', discarded = 1, at = ?3 WHERE feed = ?1 AND key = ?2")
+        let sql = "UPDATE inbox SET parked = iif(rings = ?4, 'gone', NULL), discarded = rings = ?4, at = ?3, \
+             due_at = iif(rings = ?4, due_at, ring_due), rung_at = iif(rings = ?4, NULL, rung_at), \
+             ring_due = iif(rings = ?4, NULL, ring_due) WHERE feed = ?1 AND key = ?2";
+        sqlx::query(sql)
             .bind(&waiting.feed)
             .bind(&waiting.key.0)
             .bind(self.now())
+            .bind(waiting.rings)
             .execute(&mut *self.writing().await?)
             .await
             .map_err(|error| self.explain(error.into()))?;

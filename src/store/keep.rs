@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::{Cursor, Hash, Key, Stamp, Use};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{Coverage, Store, Wish};
+use super::{Aim, Coverage, Store};
 
 /// How many rows a statement may carry; well below SQLite's limit of bound values. Few different sizes, so
 /// that each is prepared once, and the largest is a whole page.
@@ -31,8 +31,8 @@ pub struct Keep {
     pub cleared: Vec<(String, Key)>,
     pub ring: Vec<Ring>,
     pub unread: Vec<Unread>,
-    /// Inbox rows that are done with: feed and key.
-    pub read: Vec<(String, Key)>,
+    /// Inbox rows that are done with.
+    pub read: Vec<Read>,
     pub notes: Vec<Note>,
     /// Records that are known to be no longer there: flow and key.
     pub gone: Vec<(String, Key)>,
@@ -78,7 +78,7 @@ pub struct LinkRow {
 pub struct Want {
     pub flow: String,
     pub key: Key,
-    pub wish: Wish,
+    pub wish: Aim,
     /// The source's time of change.
     pub stamp: Option<Stamp>,
     /// The mapped rows as a JSON list.
@@ -122,12 +122,23 @@ pub(super) fn urgency(purpose: Use) -> i64 {
     }
 }
 
+/// A reading that was made. One that an event asked for meanwhile is made once more.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub feed: String,
+    pub key: Key,
+    /// How many events had asked for it when it began; `None`: it was read from a list, and what waits is not for that.
+    pub rings: Option<i64>,
+}
+
 /// A record that cannot be read, and why.
 #[derive(Clone, Debug)]
 pub struct Unread {
     pub feed: String,
     pub key: Key,
     pub row_hash: Hash,
+    /// As in `Read`.
+    pub rings: Option<i64>,
     pub reason: String,
     pub answer: Option<String>,
 }
@@ -162,13 +173,7 @@ impl Store {
             put_links(&mut transaction, &keep.links, self.epoch()).await?;
             put_rings(&mut transaction, &keep.ring, at).await?;
             put_unread(&mut transaction, &keep.unread, at).await?;
-            for (feed, key) in &keep.read {
-                sqlx::query("DELETE FROM inbox WHERE feed = ? AND key = ?")
-                    .bind(feed)
-                    .bind(&key.0)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            put_read(&mut transaction, &keep.read).await?;
             super::sweeps::put_gone(&mut transaction, &keep.gone, at).await?;
             if let Some(swept) = &keep.swept {
                 super::sweeps::put_swept(&mut transaction, swept).await?;
@@ -377,14 +382,41 @@ async fn put_rings(connection: &mut SqliteConnection, rings: &[Ring], at: Stamp)
     Ok(())
 }
 
+/// What was read from a list settles only what is parked: an event that waits is newer than the list.
+async fn put_read(connection: &mut SqliteConnection, read: &[Read]) -> sqlx::Result<()> {
+    for read in read {
+        let done = sqlx::query(
+            "DELETE FROM inbox WHERE feed = ?1 AND key = ?2 AND (rings = ?3 OR ?3 IS NULL AND parked IS NOT NULL)",
+        )
+        .bind(&read.feed)
+        .bind(&read.key.0)
+        .bind(read.rings)
+        .execute(&mut *connection)
+        .await?;
+        if done.rows_affected() == 0 && read.rings.is_some() {
+            // What else it waited for was seen to.
+            sqlx::query(
+                "UPDATE inbox SET row_hash = 0, due_at = ring_due, attempts = 0, missing = 0, asked_by = NULL, again = '', \
+                 answer = NULL WHERE feed = ?1 AND key = ?2",
+            )
+            .bind(&read.feed)
+            .bind(&read.key.0)
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
 async fn put_unread(connection: &mut SqliteConnection, unread: &[Unread], at: Stamp) -> sqlx::Result<()> {
     for row in unread {
         sqlx::query(
             "INSERT INTO inbox (feed, key, row_hash, due_at, attempts, parked, answer, since, at) \
              VALUES (?1, ?2, ?3, ?6, 1, ?4, ?5, ?6, ?6) \
              ON CONFLICT (feed, key) DO UPDATE SET attempts = inbox.attempts + 1, \
-             discarded = inbox.discarded AND inbox.row_hash = ?3, row_hash = ?3, parked = ?4, answer = ?5, at = ?6 \
-             WHERE inbox.parked IS NOT ?4 OR inbox.row_hash <> ?3",
+             discarded = inbox.discarded AND inbox.row_hash = ?3, row_hash = ?3, parked = ?4, answer = ?5, at = ?6, \
+             rung_at = NULL, ring_due = NULL WHERE (inbox.parked IS NOT ?4 OR inbox.row_hash <> ?3) \
+             AND iif(?7 IS NULL, inbox.parked IS NOT NULL OR inbox.ring_due IS NULL, inbox.rings = ?7)",
         )
         .bind(&row.feed)
         .bind(&row.key.0)
@@ -392,6 +424,7 @@ async fn put_unread(connection: &mut SqliteConnection, unread: &[Unread], at: St
         .bind(&row.reason)
         .bind(&row.answer)
         .bind(at)
+        .bind(row.rings)
         .execute(&mut *connection)
         .await?;
     }

@@ -4,6 +4,7 @@
 mod batches;
 mod care;
 mod cursors;
+mod events;
 mod failures;
 mod inbox;
 mod keep;
@@ -26,12 +27,13 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
+pub use events::{Arrival, EventReport, Took, Wish};
 pub use failures::{Failure, Place};
-pub use inbox::Waiting;
-pub use keep::{Keep, Link, LinkRow, Note, Parked, Ring, Settle, Swept, Unread, Want};
+pub use inbox::{Due, Waiting};
+pub use keep::{Keep, Link, LinkRow, Note, Parked, Read, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
 pub use records::{
-    Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, Wish, unanswered,
+    Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, unanswered,
 };
 pub use report::{FlowReport, Queue};
 pub use sweeps::Sweep;

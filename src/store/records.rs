@@ -20,18 +20,18 @@ pub struct Course<'a> {
 
 /// What is asked of a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wish {
+pub enum Aim {
     /// To hold the body.
     #[default]
     Put,
     Cancel,
 }
 
-impl Wish {
+impl Aim {
     pub(super) fn word(self) -> &'static str {
         match self {
-            Wish::Put => "put",
-            Wish::Cancel => "cancel",
+            Aim::Put => "put",
+            Aim::Cancel => "cancel",
         }
     }
 }
@@ -79,7 +79,7 @@ pub struct Version {
     /// The mapped record.
     pub record: Value,
     pub hash: Hash,
-    pub wish: Wish,
+    pub wish: Aim,
     pub stamp: Option<Stamp>,
     /// It was decided although nothing of it changed.
     pub again: bool,
@@ -438,14 +438,14 @@ fn version(row: &sqlx::sqlite::SqliteRow) -> (Version, bool) {
     let body: &str = row.get(2);
     let hash = Hash(row.get(3));
     let wish = match row.get::<&str, _>(4) {
-        "cancel" => Wish::Cancel,
-        _ => Wish::Put,
+        "cancel" => Aim::Cancel,
+        _ => Aim::Put,
     };
     let parsed = Value::parse_own(body).ok().and_then(|value| match value {
         Value::List(mut rows) if rows.len() == 1 => rows.pop(),
         _ => None,
     });
-    let whole = parsed.is_some() && (wish == Wish::Cancel || Hash::of(body.as_bytes()) == hash);
+    let whole = parsed.is_some() && (wish == Aim::Cancel || Hash::of(body.as_bytes()) == hash);
     let doubt = row.get::<bool, _>(8).then(|| Doubt {
         call: Call::of(row.get::<Option<&str>, _>(9).unwrap_or_default()),
         idempotency: row.get::<Option<String>, _>(10).unwrap_or_default(),

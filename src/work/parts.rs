@@ -11,7 +11,7 @@ use contract::{Clock, Connector, Memory, RealClock, Seams};
 use tokio_util::sync::CancellationToken;
 
 use super::Usage;
-use crate::config::{self, Config, Initial, Mode};
+use crate::config::{self, Config, Initial, Mode, STORE};
 use crate::engine::{Engine, Flow, Lanes, Patience, Voice};
 use crate::store::Store;
 
@@ -97,7 +97,7 @@ impl Parts {
         let chosen = choose(&config, names)?;
         let all: Vec<&config::Flow> = chosen.iter().copied().chain(neighbours(&config, &chosen)).collect();
         let mut connectors = BTreeMap::new();
-        for name in ends(&all) {
+        for name in ends(&all, &config) {
             let memory = Arc::new(StoreMemory::new(&store, &name).await?);
             let seams = Seams {
                 clock: clock.clone(),
@@ -127,7 +127,7 @@ impl Parts {
     /// and delivered, by who asks.
     pub fn scheduled(&self, feed: &str) -> Vec<String> {
         let flows = self.config.flows.iter();
-        let own = flows.filter(|flow| flow.from.to_string() == feed && flow.schedule.is_some());
+        let own = flows.filter(|flow| flow.from.to_string() == feed && flow.runs_by_itself());
         own.map(|flow| flow.name.clone()).collect()
     }
 
@@ -207,11 +207,11 @@ fn neighbours<'c>(config: &'c Config, chosen: &[&config::Flow]) -> Vec<&'c confi
         .collect()
 }
 
-fn ends(flows: &[&config::Flow]) -> BTreeSet<String> {
-    flows
-        .iter()
-        .flat_map(|flow| [flow.from.connector.clone(), flow.to.connector.clone()])
-        .collect()
+/// The connectors of these flows, and the one that webhooks come from.
+fn ends(flows: &[&config::Flow], config: &Config) -> BTreeSet<String> {
+    let ends = flows.iter();
+    let ends = ends.flat_map(|flow| [flow.from.connector.clone(), flow.to.connector.clone()]);
+    ends.chain(config.webhooks.iter().map(|_| STORE.to_owned())).collect()
 }
 
 fn connect(config: &Config, name: &str, seams: &Seams) -> anyhow::Result<Arc<dyn Connector>> {

@@ -8,7 +8,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sandbox::{Fault, Rule, busiest};
-use sqlx::{ConnectOptions, Connection};
 
 use crate::support::{Desk, Running, Setup, Shop, names};
 
@@ -147,25 +146,6 @@ fn sy_14_without_files_for_new_connections_it_does_not_spin_and_its_work_goes_on
     desk.check(&shop);
 }
 
-/// Holds the write lock of a state file from this process, which is not the daemon's.
-fn while_locked<T>(desk: &Desk, doing: impl FnOnce() -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(desk.state())
-        .busy_timeout(Duration::from_secs(20));
-    let mut other = runtime.block_on(options.connect()).unwrap();
-    runtime
-        .block_on(sqlx::query("BEGIN EXCLUSIVE").execute(&mut other))
-        .unwrap();
-    let done = doing();
-    runtime.block_on(sqlx::query("ROLLBACK").execute(&mut other)).unwrap();
-    runtime.block_on(other.close()).unwrap();
-    done
-}
-
 #[test]
 fn sy_21_a_lock_on_the_state_is_waited_out() {
     let shop = Shop::of(4_000);
@@ -174,7 +154,7 @@ fn sy_21_a_lock_on_the_state_is_waited_out() {
     let slow = world.fault(Rule::list(Fault::Delay { ms: 100 }));
     let mut daemon = desk.daemon();
     daemon.until("a few answers", || world.fired(slow) > 3);
-    let client = while_locked(&desk, || {
+    let client = desk.while_locked(|| {
         let client = desk.start(&["--once"]);
         daemon.let_run(Duration::from_secs(15));
         assert!(!daemon.has_ended(), "the lock ended it: {}", daemon.said("err"));
@@ -204,7 +184,7 @@ fn sy_21_a_lock_on_the_state_of_a_daemon_that_stops_or_starts() {
     let mut daemon = desk.daemon();
     daemon.until_said("walked");
     desk.settle_beside();
-    let outcome = while_locked(&desk, || {
+    let outcome = desk.while_locked(|| {
         daemon.signal("TERM");
         let told = Instant::now();
         let outcome = daemon.wait();
@@ -215,7 +195,7 @@ fn sy_21_a_lock_on_the_state_of_a_daemon_that_stops_or_starts() {
     let told = ["holds the state file", "the next start does that"];
     assert!(told.iter().any(|part| outcome.err.contains(part)), "{}", outcome.err);
     assert!(matches!(outcome.code, Some(0 | 1)), "{outcome:?}");
-    while_locked(&desk, || {
+    desk.while_locked(|| {
         let mut starting = desk.start(&["run"]);
         starting.let_run(Duration::from_secs(1));
         assert!(!starting.has_ended() && !desk.answers(), "the lock was not met");

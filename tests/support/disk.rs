@@ -3,6 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use sqlx::{ConnectOptions, Connection};
+
+use super::Desk;
 
 /// Unmounted when it is dropped, also while a test fails.
 pub(crate) struct Mount(PathBuf);
@@ -47,5 +52,26 @@ impl Drop for Mount {
         if !unmounted.is_ok_and(|status| status.success()) {
             eprintln!("cannot unmount {}", self.0.display());
         }
+    }
+}
+
+impl Desk {
+    /// Holds the write lock of the state file from this process, which is not the daemon's.
+    pub(crate) fn while_locked<T>(&self, doing: impl FnOnce() -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.state())
+            .busy_timeout(Duration::from_secs(20));
+        let mut other = runtime.block_on(options.connect()).unwrap();
+        runtime
+            .block_on(sqlx::query("BEGIN EXCLUSIVE").execute(&mut other))
+            .unwrap();
+        let done = doing();
+        runtime.block_on(sqlx::query("ROLLBACK").execute(&mut other)).unwrap();
+        runtime.block_on(other.close()).unwrap();
+        done
     }
 }

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::settings::{Reader, Settings};
-use crate::{Clock, Cursor, Error, Key, Malformed, Memory, Raw, Record, RecordTarget, Row, Stamp, Value};
+use crate::{
+    Clock, Cursor, Error, Key, Malformed, Memory, Raw, Record, RecordTarget, Row, Stamp, Subscriptions, Value, Webhook,
+};
 
 /// What a connector is given at start.
 #[derive(Clone, Debug)]
@@ -33,6 +35,13 @@ pub trait Connector: std::fmt::Debug + Send + Sync {
         None
     }
     fn target(&self, _resource: &str) -> Option<Target> {
+        None
+    }
+    /// What opens the calls that this system sends, signed with one of these secrets.
+    fn webhook(&self, _secrets: &[secrecy::SecretString]) -> Option<Arc<dyn Webhook>> {
+        None
+    }
+    fn subscriptions(&self) -> Option<Arc<dyn Subscriptions>> {
         None
     }
     /// The line `status` prints about pace and circuit.

@@ -6,6 +6,7 @@
 
 mod connector;
 mod fault;
+mod hook;
 mod json;
 mod name;
 mod number;
@@ -19,6 +20,8 @@ mod value;
 pub use connector::{Connector, Factory, Finding, Seams, Target};
 pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Upkeep, Use, Window};
 pub use fault::{Error, Exchange, Fault, Malformed};
+pub use hook::{About, Call, Composed, Event, Privacy, PrivacyKind, Refused};
+pub use hook::{Subscribed, Subscription, Subscriptions, Webhook};
 pub use json::{ParseError, write_text};
 pub use name::Name;
 pub use number::Number;

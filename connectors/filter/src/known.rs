@@ -111,7 +111,16 @@ pub(crate) const FUNCTIONS: &[(&str, &[usize])] = &[
     ("with_entries", &[1]),
 ];
 
-pub(crate) const FORMATS: &[&str] = &["@base64", "@base64d", "@html", "@json", "@text", "@uri", "@urid"];
+pub(crate) const FORMATS: &[&str] = &[
+    "@base64",
+    "@base64d",
+    "@base64url",
+    "@html",
+    "@json",
+    "@text",
+    "@uri",
+    "@urid",
+];
 
 /// Known to jq, refused here, and why.
 pub(crate) const REFUSED: &[(&[&str], &str)] = &[
@@ -245,5 +254,6 @@ def @html: tostring | escape_html;
 def @uri: tostring | encode_uri;
 def @urid: tostring | decode_uri;
 def @base64: tostring | encode_base64;
+def @base64url: @base64 | split("+") | join("-") | split("/") | join("_");
 def @base64d: tostring | decode_base64;
 "#;

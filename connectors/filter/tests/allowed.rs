@@ -213,6 +213,11 @@ const LANGUAGE: &[(&str, &str, &str)] = &[
         r#""PMOpPg==" "%3C%C3%A9%3E" "&lt;é&gt;" "\"<é>\"" "<é>""#,
     ),
     (
+        r#"@base64, @base64url, (tojson | @base64url)"#,
+        r#""??>>""#,
+        r#""Pz8+Pg==" "Pz8-Pg==" "Ij8_Pj4i""#,
+    ),
+    (
         r#"@uri "q=\(.)", @base64d, @urid"#,
         r#""YQ==""#,
         r#""q=YQ%3D%3D" "a" "YQ==""#,

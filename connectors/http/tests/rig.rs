@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use contract::settings::Rate;
 use contract::{Clock, Error, Fault, Memory, Seams, Stamp, Use};
 
-use super::super::PeerSettings;
 use super::super::circuit::Part;
 use super::super::gate::Gate;
+use super::super::{PeerSettings, Probing};
 
 /// Time that passes only while everybody sleeps or waits for somebody who does.
 #[derive(Debug, Default)]
@@ -92,6 +92,10 @@ pub(super) fn rig(rate: Rate, concurrency: usize, patience: Duration) -> Rig {
 }
 
 pub(super) fn remembering(rate: Rate, concurrency: usize, patience: Duration, notes: Arc<Notes>) -> Rig {
+    probing(Probing::Eager, rate, concurrency, patience, notes)
+}
+
+pub(super) fn probing(probing: Probing, rate: Rate, concurrency: usize, patience: Duration, notes: Arc<Notes>) -> Rig {
     let clock: Arc<Hours> = Arc::default();
     let settings = PeerSettings {
         name: "the peer".to_owned(),
@@ -100,6 +104,9 @@ pub(super) fn remembering(rate: Rate, concurrency: usize, patience: Duration, no
         concurrency,
         timeout: Duration::from_secs(1),
         secrets: Vec::new(),
+        probing,
+        trusted: Vec::new(),
+        answer_max: 1 << 20,
     };
     let seams = Seams {
         clock: clock.clone(),

@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod customers;
 mod data_faults;
+mod erp;
 mod goods;
 mod kinds;
 mod metafields;

@@ -117,6 +117,12 @@ impl<'a> Reader<'a> {
         Field::new(self, name, doc)
     }
 
+    /// Whether a key is there with something behind it.
+    pub fn has(&self, name: &str) -> bool {
+        let node = self.node.and_then(|node| node.get(name));
+        node.is_some_and(|node| !node.is_null())
+    }
+
     /// Reports a problem at the node this reader stands on.
     pub fn problem(&mut self, message: impl Into<String>, hint: Option<String>) {
         let span = self.node.map(|node| node.span).unwrap_or_default();

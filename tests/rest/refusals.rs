@@ -1,0 +1,45 @@
+//! Records that are refused.
+
+use sandbox::erp::{Fault, Kind, Rule};
+
+use super::{failures, once};
+use crate::support::{Erp, ErpSetup, Shop};
+
+#[test]
+fn er_10_one_refused_record_among_1000_is_parked_and_the_others_arrive_and_retry_works() {
+    let shop = Shop::of(1_000);
+    let erp = Erp::open(|_| {});
+    let id = shop.some_ids(2)[1];
+    let words = "Customer 88 is blocked for new orders";
+    let refuse = Fault::Refuse {
+        references: vec![id.to_string()],
+        message: words.to_owned(),
+    };
+    let refuse = erp.books().fault(Rule::new(Kind::Write, refuse));
+    let desk = ErpSetup::default().desk(&shop, &erp);
+    once(&desk).ends(3);
+    let tries = erp.books().fired(refuse);
+    assert!((1..=3).contains(&tries), "{tries} tries");
+    erp.check_but(&shop, &[id]);
+    let parked = failures(&desk);
+    assert_eq!((parked.len(), &parked[0]["record"]), (1, &id.to_string().into()));
+    assert!(parked[0]["reason"].as_str().unwrap().contains(words), "{parked:?}");
+
+    // Parked is parked: passes do not try it again.
+    once(&desk).ends(3);
+    assert_eq!(erp.books().fired(refuse), tries);
+    let failure = parked[0]["id"]
+        .as_str()
+        .map_or_else(|| parked[0]["id"].to_string(), str::to_owned);
+    let shown = desk.run(&["failures", "show", &failure]).ends(0).out;
+    for part in [words, "422", &id.to_string()] {
+        assert!(shown.contains(part), "{part} is not in:\n{shown}");
+    }
+    // The ERP is put right.
+    erp.books().remove_fault(refuse);
+    desk.run(&["failures", "retry", &failure]).ends(0);
+    once(&desk).ends(0);
+    erp.check(&shop);
+    assert_eq!(failures(&desk).len(), 0);
+    desk.find_secrets();
+}
