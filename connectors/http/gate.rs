@@ -40,9 +40,9 @@ impl Gate {
             name: settings.name.clone(),
             patience: seams.patience,
             turns: Turns::default(),
-            permits: Semaphore::new(settings.concurrency),
+            permits: Semaphore::new(settings.manners.concurrency),
             circuit: Circuit::new(&settings.name, settings.probing, seams),
-            pace: Pace::new(settings.rate, settings.burst, seams),
+            pace: Pace::new(settings.manners.rate, settings.manners.burst, seams),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod circuit;
 mod gate;
+mod manners;
 mod pace;
 mod retry;
 mod secrets;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use contract::settings::Rate;
 use contract::{Error, Fault, Seams, Stamp, Use};
 use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 
 pub(crate) use circuit::Probing;
 use gate::Gate;
+pub(crate) use manners::Manners;
 use retry::Budget;
 pub(crate) use retry::Tries;
 pub(crate) use secrets::Secrets;
@@ -46,10 +47,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct PeerSettings {
     /// How errors call it: `the store`.
     pub(crate) name: String,
-    pub(crate) rate: Rate,
-    pub(crate) burst: u32,
-    pub(crate) concurrency: usize,
-    pub(crate) timeout: Duration,
+    pub(crate) manners: Manners,
     /// What no error may repeat, even if the peer says it back.
     pub(crate) secrets: Vec<SecretString>,
     pub(crate) probing: Probing,
@@ -110,8 +108,8 @@ impl Peer {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            .connect_timeout(settings.timeout.min(Duration::from_secs(10)))
-            .read_timeout(settings.timeout)
+            .connect_timeout(settings.manners.timeout.min(Duration::from_secs(10)))
+            .read_timeout(settings.manners.timeout)
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
             .tls_certs_merge(trusted)
             .build()
@@ -122,7 +120,7 @@ impl Peer {
         Ok(Arc::new(Peer {
             client,
             name: settings.name.clone(),
-            total_timeout: settings.timeout * TOTAL_TIMEOUTS,
+            total_timeout: settings.manners.timeout * TOTAL_TIMEOUTS,
             seams: seams.clone(),
             gate: Gate::new(settings, seams),
             budget: Budget::default(),

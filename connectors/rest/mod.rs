@@ -127,7 +127,7 @@ impl Settings for RestSettings {
                 name: name.clone(),
                 settings: settings.clone(),
                 unknown: self.peer.unknown,
-                concurrency: self.peer.concurrency,
+                concurrency: self.peer.manners.concurrency,
             };
             (name.clone(), Arc::new(target))
         });
@@ -148,7 +148,7 @@ impl Settings for RestSettings {
     }
 
     fn rate_limit(&self) -> Option<Rate> {
-        Some(self.peer.rate)
+        Some(self.peer.manners.rate)
     }
 }
 
@@ -167,10 +167,7 @@ impl RestSettings {
     fn peer(&self, url: &Url, seams: &Seams, trusted: &[u8]) -> Result<Arc<http::Peer>, Error> {
         let settings = PeerSettings {
             name: url.host_str().unwrap_or("the other side").to_owned(),
-            rate: self.peer.rate,
-            burst: self.peer.burst,
-            concurrency: self.peer.concurrency,
-            timeout: self.peer.timeout,
+            manners: self.peer.manners,
             secrets: self.secrets(),
             probing: Probing::EachMinute,
             trusted: trusted.to_vec(),

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use contract::Unknown;
-use contract::settings::{Rate, Reader};
+use contract::settings::{Reader, https_or_loopback};
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
@@ -14,14 +13,12 @@ use serde_json::json;
 use super::place::Place;
 use super::reading::pairs;
 use super::signing::{AuthSettings, auth};
+use crate::http::Manners;
 
 pub(super) struct Peer {
     pub(super) base: Url,
     pub(super) auth: AuthSettings,
-    pub(super) rate: Rate,
-    pub(super) burst: u32,
-    pub(super) concurrency: usize,
-    pub(super) timeout: Duration,
+    pub(super) manners: Manners,
     pub(super) answer_max: usize,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) headers: Vec<(String, String)>,
@@ -50,22 +47,7 @@ impl Peer {
             .required()
             .parsed(json!({"type": "string", "format": "uri"}), parse_base);
         let auth = auth(reader, base.as_ref());
-        let rate = reader
-            .field("rate_limit", "requests a time, all uses together: N/s, N/min or N/h")
-            .default("10/s")
-            .rate();
-        let burst = reader
-            .field("burst", "requests that may go out at once after a quiet time")
-            .default("10")
-            .integer(1, 1000);
-        let concurrency = reader
-            .field("concurrency", "requests under way at once")
-            .default("4")
-            .integer(1, 64);
-        let timeout = reader
-            .field("timeout", "for connecting and for each wait within an answer")
-            .default("30s")
-            .duration();
+        let manners = Manners::read(reader, "10/s", "4");
         let answer_max = reader
             .field("answer_max", "an answer larger than this is not taken")
             .default("32MiB")
@@ -90,10 +72,7 @@ impl Peer {
         Some(Peer {
             base: base?,
             auth: auth?,
-            rate: rate?,
-            burst: u32::try_from(burst?).ok()?,
-            concurrency: usize::try_from(concurrency?).ok()?,
-            timeout: timeout?.max(Duration::from_millis(100)),
+            manners: manners?,
             answer_max: usize::try_from(answer_max?).ok()?.clamp(1 << 10, 256 << 20),
             ca_file,
             headers: headers?,
@@ -158,14 +137,8 @@ pub(super) fn parse_https(text: &str) -> Result<Url, String> {
         return Err("expected a URL without a login in it: use `auth`".to_owned());
     }
     let host = url.host_str().ok_or("expected a URL with a host")?;
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        "http" => Err("expected https: plain http is for loopback addresses only".to_owned()),
-        _ => Err("expected an https URL".to_owned()),
-    }
+    https_or_loopback(url.scheme(), host)?;
+    Ok(url)
 }
 
 #[cfg(test)]

@@ -42,10 +42,7 @@ impl Api {
         let peer = Peer::new(
             &PeerSettings {
                 name: "the store".to_owned(),
-                rate: settings.rate,
-                burst: settings.burst,
-                concurrency: settings.concurrency,
-                timeout: settings.timeout,
+                manners: settings.manners,
                 secrets: match &settings.auth {
                     Auth::Bearer(token) => vec![token.clone()],
                     Auth::Client { id, secret } => vec![secret.clone(), id.clone()],

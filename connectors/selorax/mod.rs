@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::settings::{Rate, Reader, Settings};
+use contract::settings::{Rate, Reader, Settings, https_or_loopback};
 use contract::{Connector, Error, Factory, Finding, Seams, Source, Subscriptions, Upkeep, Webhook};
 use reqwest::Url;
 use secrecy::SecretString;
@@ -44,6 +44,8 @@ use resource::{Resource, Shape};
 use store::Profile;
 use subscriptions::Hooks;
 
+use crate::http::Manners;
+
 pub(crate) const FACTORY: Factory = Factory {
     kind: "selorax",
     read: read_settings,
@@ -55,10 +57,7 @@ pub(crate) struct StoreSettings {
     base: Url,
     store_id: i64,
     auth: Auth,
-    rate: Rate,
-    burst: u32,
-    concurrency: usize,
-    timeout: Duration,
+    manners: Manners,
     overlap: Duration,
     upkeep: Upkeep,
     currency: Option<String>,
@@ -88,22 +87,7 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
         .required()
         .integer(1, i64::MAX);
     let auth = read_auth(reader);
-    let rate = reader
-        .field("rate_limit", "requests a time, all uses together: N/s, N/min or N/h")
-        .default("60/min")
-        .rate();
-    let burst = reader
-        .field("burst", "requests that may go out at once after a quiet time")
-        .default("10")
-        .integer(1, 1000);
-    let concurrency = reader
-        .field("concurrency", "requests under way at once")
-        .default("2")
-        .integer(1, 64);
-    let timeout = reader
-        .field("timeout", "for connecting and for each wait within an answer")
-        .default("30s")
-        .duration();
+    let manners = Manners::read(reader, "60/min", "2");
     reader
         .field("timezone", "for dates in files and reports")
         .default("Asia/Dhaka")
@@ -123,10 +107,7 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
         base: base?,
         store_id: store_id?,
         auth,
-        rate: rate?,
-        burst: u32::try_from(burst?).ok()?,
-        concurrency: usize::try_from(concurrency?).ok()?,
-        timeout: timeout?.max(Duration::from_millis(100)),
+        manners: manners?,
         overlap: overlap?,
         upkeep: upkeep?,
         currency,
@@ -242,14 +223,7 @@ fn parse_base(text: &str) -> Result<Url, String> {
     let Some(host) = url.host_str() else {
         return Err("a URL with a host".to_owned());
     };
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        "http" => return Err("expected https: plain http is for loopback addresses only".to_owned()),
-        _ => return Err("expected an https URL".to_owned()),
-    }
+    https_or_loopback(url.scheme(), host)?;
     let mut path = url.path().trim_end_matches('/').to_owned();
     for suffix in ["/apps/v1", "/api"] {
         if let Some(shorter) = path.strip_suffix(suffix) {
@@ -307,7 +281,7 @@ impl Settings for StoreSettings {
     }
 
     fn rate_limit(&self) -> Option<Rate> {
-        Some(self.rate)
+        Some(self.manners.rate)
     }
 }
 

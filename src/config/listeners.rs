@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use contract::settings::Reader;
+use contract::settings::{Reader, https_or_loopback};
 use secrecy::SecretString;
 use serde_json::json;
-use url::{Host, Url};
+use url::Url;
 
 use super::text_schema;
 
@@ -197,18 +197,9 @@ pub fn callable(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err("expected a URL without a login and without `#`".to_owned());
     }
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err("expected a URL with a host".to_owned()),
-    };
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        "http" => Err("expected https: plain http is for loopback addresses only".to_owned()),
-        _ => Err("expected an https URL".to_owned()),
-    }
+    let host = url.host_str().ok_or("expected a URL with a host")?;
+    https_or_loopback(url.scheme(), host)?;
+    Ok(url)
 }
 
 /// Whether the list is there and empty, rather than full of secrets that were refused.

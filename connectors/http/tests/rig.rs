@@ -10,7 +10,7 @@ use contract::{Clock, Error, Fault, Memory, Seams, Stamp, Use};
 
 use super::super::circuit::Part;
 use super::super::gate::Gate;
-use super::super::{PeerSettings, Probing};
+use super::super::{Manners, PeerSettings, Probing};
 
 /// Time that passes only while everybody sleeps or waits for somebody who does.
 #[derive(Debug, Default)]
@@ -99,10 +99,12 @@ pub(super) fn probing(probing: Probing, rate: Rate, concurrency: usize, patience
     let clock: Arc<Hours> = Arc::default();
     let settings = PeerSettings {
         name: "the peer".to_owned(),
-        rate,
-        burst: 10,
-        concurrency,
-        timeout: Duration::from_secs(1),
+        manners: Manners {
+            rate,
+            burst: 10,
+            concurrency,
+            timeout: Duration::from_secs(1),
+        },
         secrets: Vec::new(),
         probing,
         trusted: Vec::new(),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use field::Field;
 pub use near::nearest;
 pub use reader::{Problem, Problems, Reader};
-pub use units::{Rate, parse_duration};
+pub use units::{Rate, https_or_loopback, parse_duration};
 
 use crate::{Connector, Error, Seams};
 

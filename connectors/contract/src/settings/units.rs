@@ -16,6 +16,19 @@ impl Rate {
     }
 }
 
+/// Plain HTTP is for this machine alone: anywhere else it would show credentials and data to whoever listens. The host
+/// as it stands in the URL, an IPv6 address in its brackets.
+pub fn https_or_loopback(scheme: &str, host: &str) -> Result<(), String> {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    match scheme {
+        "https" => Ok(()),
+        "http" if is_here => Ok(()),
+        "http" => Err("expected https: plain http is for loopback addresses only".to_owned()),
+        _ => Err("expected an https URL".to_owned()),
+    }
+}
+
 pub(super) fn parse_rate(text: &str) -> Result<Rate, String> {
     let wrong = || "expected a rate such as 10/s, 60/min or 1000/h".to_owned();
     let (calls, unit) = text.split_once('/').ok_or_else(wrong)?;
