@@ -52,22 +52,7 @@ pub(super) async fn show(path: &Path, world: &World) -> anyhow::Result<u8> {
     let real = RealClock::default();
     let start = real.now();
     let clock: Arc<dyn Clock> = Arc::new(Hurried { real, start });
-    let stop = CancellationToken::new();
-    let config = path.to_owned();
-    let daemon = daemon::run(Start {
-        load: Box::new(move || load(&config, Mode::Full)),
-        clock: clock.clone(),
-        stop: stop.clone(),
-        reload: Arc::default(),
-    });
-    let shop = async {
-        let code = sell(path, world, clock.as_ref()).await;
-        stop.cancel();
-        code
-    };
-    let (ended, code) = tokio::join!(daemon, shop);
-    ended?;
-    code
+    beside(path, clock.clone(), sell(path, world, clock.as_ref())).await
 }
 
 /// How long the whole way of one event may take before the demo says that something is wrong.
@@ -78,25 +63,34 @@ pub(super) async fn ring(path: &Path, world: &World) -> anyhow::Result<u8> {
     let clock: Arc<dyn Clock> = Arc::new(RealClock::default());
     world.set_clock_speed(1);
     world.set_clock(clock.now());
+    beside(path, clock.clone(), call(path, world, clock.as_ref())).await
+}
+
+/// Runs the daemon for as long as something is done beside it.
+async fn beside(
+    path: &Path,
+    clock: Arc<dyn Clock>,
+    doing: impl Future<Output = anyhow::Result<u8>>,
+) -> anyhow::Result<u8> {
     let stop = CancellationToken::new();
     let config = path.to_owned();
     let daemon = daemon::run(Start {
         load: Box::new(move || load(&config, Mode::Full)),
-        clock: clock.clone(),
+        clock,
         stop: stop.clone(),
         reload: Arc::default(),
     });
     let shop = async {
-        let done = call(path, world, clock.as_ref()).await;
+        let code = doing.await;
         stop.cancel();
-        done
+        code
     };
-    let (ended, done) = tokio::join!(daemon, shop);
+    let (ended, code) = tokio::join!(daemon, shop);
     ended?;
-    done.map(|()| DONE)
+    code
 }
 
-async fn call(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<()> {
+async fn call(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u8> {
     let outline = load(path, Mode::Offline)?;
     let mut looked = 0;
     while !daemon::is_up(&outline.state_path).await {
@@ -132,7 +126,7 @@ async fn call(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<(
             }
         }
     }
-    Ok(())
+    Ok(DONE)
 }
 
 async fn sell(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u8> {

@@ -92,16 +92,7 @@ impl Calling {
     /// The versions of a call that is not made after all.
     pub(super) fn unmade(self) -> Vec<Ended> {
         let call = self.kind();
-        let not_sent = |version: &Version| match &version.doubt {
-            Some(doubt) => End::Unsure {
-                due_at: 0,
-                looked: doubt.looked,
-                counts: false,
-                said: Said::default(),
-            },
-            None => back(Said::default()),
-        };
-        let ended = |version| ended(version, call, not_sent(version));
+        let ended = |version| ended(version, call, not_made(version));
         self.versions().into_iter().map(ended).collect()
     }
 

@@ -128,14 +128,7 @@ impl Store {
 
     /// The scan that was asked for then is made. A later wish stays.
     pub async fn scan_made(&self, feed: &str, wish: &str) -> anyhow::Result<()> {
-        sqlx::query("DELETE FROM memory WHERE owner = ? AND name = ? AND value = ?")
-            .bind(feed)
-            .bind(SCAN)
-            .bind(wish)
-            .execute(&mut *self.writing().await?)
-            .await
-            .map_err(|error| self.explain(error.into()))?;
-        Ok(())
+        self.forget(feed, SCAN, wish).await
     }
 
     /// Since when the app is out of the store, as far as events say.

@@ -35,11 +35,11 @@ pub use failures::{Failure, Place};
 pub use inbox::{Due, Waiting};
 pub use keep::{Keep, Link, LinkRow, Note, Parked, Read, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
-pub use privacy::{HISTORY_ERROR, Holding, Places, Request, Round};
+pub use privacy::{Holding, Places, Request, Round};
 pub use records::{
     Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, unanswered,
 };
-pub use report::{FlowReport, Queue};
+pub use report::{FlowReport, HISTORY_ERROR, Queue};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
 use trouble::explain;

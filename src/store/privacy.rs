@@ -20,8 +20,6 @@ use person::Person;
 
 use super::Store;
 
-/// What last went wrong with walks, deep passes and sweeps of a feed; empty: nothing.
-pub const HISTORY_ERROR: &str = "history_error";
 /// Stands in the place of a text that told of a person.
 const REMOVED: &str = "removed on a request under privacy law";
 /// The state's own memory of a file to be written anew, because what was removed may still lie in it as bytes.

@@ -5,6 +5,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{Note, Store};
 
+/// A feed's memory of what last went wrong with its walks, deep passes and sweeps; empty: nothing.
+pub const HISTORY_ERROR: &str = "history_error";
 /// The journal keeps this much.
 const JOURNAL_MS: i64 = 90 * 86_400_000;
 

@@ -1,7 +1,6 @@
 //! One call: what HTTP says of it, whether it is signed, whether it is old, and what is answered.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{About, Call, Event, Refused};
@@ -38,7 +37,7 @@ type Answer = Response<Full<Bytes>>;
 pub(super) struct Office {
     pub(super) current: Current,
     pub(super) intake: Intake,
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Tally,
     pub(super) refusals: Refusals,
     pub(super) watch: Watch,
     pub(super) large: Semaphore,
@@ -213,10 +212,10 @@ impl Office {
         };
         self.tally.count(told);
         if told != Told::Duplicate {
+            if is_stale {
+                self.tally.count(Told::Stale);
+            }
             self.watch.signed(desk, is_stale, is_foreign).await;
-        }
-        if is_stale && told != Told::Duplicate {
-            self.tally.count(Told::Stale);
         }
         said(StatusCode::OK, format!("{{\"status\":\"{word}\"}}"))
     }
@@ -238,10 +237,10 @@ impl Office {
 
 /// What an event asks for, as far as any flow listens.
 fn wish(desk: &Desk, topic: &str, about: About) -> Wish {
-    let listening = || desk.listening.get(topic).cloned().unwrap_or_default();
     let of = |resource: &str| -> Vec<String> {
         let feed = format!("{}.{resource}", crate::config::STORE);
-        listening().into_iter().filter(|known| *known == feed).collect()
+        let listening = desk.listening.get(topic).into_iter().flatten();
+        listening.filter(|known| **known == feed).cloned().collect()
     };
     let wish = match about {
         About::OtherStore => return Wish::Foreign,

@@ -39,7 +39,6 @@ pub struct Receiver {
     desk: watch::Sender<Option<Arc<Desk>>>,
     office: Arc<Office>,
     doors: Arc<Doors>,
-    tally: Arc<Tally>,
     /// Held while events are being kept.
     at_work: Arc<Mutex<()>>,
     keeper: JoinHandle<()>,
@@ -56,13 +55,12 @@ impl Receiver {
     pub fn start() -> Receiver {
         let (desk, current) = watch::channel(None);
         let (intake, waiting) = Intake::new();
-        let tally = Arc::new(Tally::default());
         let at_work = Arc::new(Mutex::new(()));
         let keeper = tokio::spawn(intake::keep(waiting, current.clone(), at_work.clone()));
         let office = Office {
             current,
             intake,
-            tally: tally.clone(),
+            tally: Tally::default(),
             refusals: Refusals::default(),
             watch: Watch::default(),
             large: answer::room_for_large(),
@@ -71,7 +69,6 @@ impl Receiver {
             desk,
             office: Arc::new(office),
             doors: Doors::new(),
-            tally,
             at_work,
             keeper,
             socket: Plain::default(),
@@ -141,7 +138,7 @@ impl Receiver {
 
     pub async fn close(&self) {
         self.shut();
-        if let Some(told) = self.tally.told() {
+        if let Some(told) = self.office.tally.told() {
             tracing::info!("webhook calls since the start: {told}");
         }
         self.doors.clear_silent();

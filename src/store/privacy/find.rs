@@ -187,7 +187,7 @@ impl Store {
                     .await?;
             let memories: Vec<(String, String, String)> =
                 sqlx::query_as("SELECT owner, name, value FROM memory WHERE name = ? AND value NOT IN ('', ?)")
-                    .bind(super::HISTORY_ERROR)
+                    .bind(super::super::HISTORY_ERROR)
                     .bind(REMOVED)
                     .fetch_all(&mut *connection)
                     .await?;
