@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// Connections in all, and from one address that is no proxy of ours; fewer where the process may open few files.
+/// Connections in all; fewer where the process may open few files.
 const CONNECTIONS_MAX: usize = 512;
-const PER_ADDRESS_MAX: usize = 256;
+/// The part of them that one address may have that is no proxy of ours.
+const SHARE_OF_ADDRESS: usize = 2;
 /// The part of the process's files that connections may take.
 const SHARE_OF_FILES: u64 = 4;
 
@@ -85,7 +86,7 @@ impl Doors {
             usize::try_from(files / SHARE_OF_FILES).unwrap_or(CONNECTIONS_MAX)
         });
         let most = files.clamp(8, CONNECTIONS_MAX);
-        Doors::of(most, PER_ADDRESS_MAX.min(most))
+        Doors::of(most, most / SHARE_OF_ADDRESS)
     }
 
     fn of(most: usize, most_each: usize) -> Arc<Doors> {

@@ -25,12 +25,15 @@ pub(super) struct Times {
     next_byte: Duration,
     /// From its first byte to the end of a head.
     head: Duration,
+    /// For taking some of what we answer.
+    answer: Duration,
 }
 
 pub(super) const TIMES: Times = Times {
     first_byte: Duration::from_secs(10),
     next_byte: Duration::from_secs(75),
     head: Duration::from_secs(10),
+    answer: Duration::from_secs(10),
 };
 /// After a refusal the rest of what comes is read and dropped, so that the peer gets to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -94,6 +97,9 @@ pub(super) struct Framed<S> {
     /// Where the search for the end of the head goes on.
     scanned: usize,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Run while the peer takes nothing of what is written, and of what is flushed.
+    writing: Option<Pin<Box<Sleep>>>,
+    flushing: Option<Pin<Box<Sleep>>>,
     requests: u64,
     door: Arc<Door>,
     times: Times,
@@ -109,6 +115,8 @@ impl<S> Framed<S> {
             handed: 0,
             scanned: 0,
             deadline: None,
+            writing: None,
+            flushing: None,
             requests: 0,
             door,
             times,
@@ -150,6 +158,7 @@ impl<S> Framed<S> {
                         return;
                     }
                     self.scanned = self.checked;
+                    self.door.busy();
                     self.turn(State::Idle);
                 }
                 State::Last => {
@@ -273,9 +282,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Framed<S> {
                     }
                 }
                 Poll::Pending => {
-                    if matches!(this.state, State::Idle | State::Head) {
-                        this.door.idle();
-                    }
+                    // Whoever owes us the rest of what they began is as silent as one who says nothing.
+                    this.door.idle();
                     if !this.is_late(cx) {
                         return Poll::Pending;
                     }
@@ -295,15 +303,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Framed<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let this = &mut *self;
+        let written = Pin::new(&mut this.inner).poll_write(cx, buf);
+        in_time(&mut this.writing, this.times.answer, cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let this = &mut *self;
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        in_time(&mut this.flushing, this.times.answer, cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        ready!(self.as_mut().poll_flush(cx))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
@@ -312,12 +324,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let this = &mut *self;
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        in_time(&mut this.writing, this.times.answer, cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
     }
+}
+
+/// A peer that takes nothing for so long is given up: while an answer waits to be taken nothing else would end the
+/// connection, since nothing more is read from it.
+fn in_time<T>(
+    stalled: &mut Option<Pin<Box<Sleep>>>,
+    patience: Duration,
+    cx: &mut Context<'_>,
+    polled: Poll<io::Result<T>>,
+) -> Poll<io::Result<T>> {
+    if polled.is_ready() {
+        *stalled = None;
+        return polled;
+    }
+    let deadline = stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+    ready!(deadline.as_mut().poll(cx));
+    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Whether every line end is CR LF, no CR stands elsewhere, and no line goes on in the next one. A CR at the very end
@@ -385,6 +416,7 @@ mod tests {
         first_byte: Duration::from_millis(200),
         next_byte: Duration::from_millis(200),
         head: Duration::from_millis(200),
+        answer: Duration::from_millis(200),
     };
 
     fn of(head: &str) -> Result<Framing, Spoiled> {
@@ -523,6 +555,26 @@ mod tests {
         let ((answer, sent), out) = tokio::join!(drip, read);
         assert!(answer.starts_with(b"HTTP/1.1 408 ") && out.is_empty());
         assert!(sent < 400, "it was cut off while it was still sending");
+    }
+
+    #[tokio::test]
+    async fn wh_17_a_peer_that_takes_no_answer_is_given_up_and_one_that_takes_it_slowly_is_not() {
+        let (near, mut far) = duplex(16);
+        let mut framed = Framed::new(near, Arc::default(), SHORT);
+        let slow = async {
+            let mut taken = [0; 16];
+            for _ in 0..8 {
+                sleep(SHORT.answer / 2).await;
+                far.read_exact(&mut taken).await.unwrap();
+            }
+            far
+        };
+        let all = [b'x'; 16 * 9];
+        let (written, far) = tokio::join!(framed.write_all(&all), slow);
+        written.unwrap();
+        let stuck = framed.write_all(&[b'y'; 16]).await.unwrap_err();
+        assert_eq!(stuck.kind(), io::ErrorKind::TimedOut);
+        drop(far);
     }
 
     #[tokio::test]
