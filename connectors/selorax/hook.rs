@@ -165,6 +165,8 @@ fn event(call: &Call<'_>, signed_at: Stamp, store_id: i64) -> Result<Event, Refu
     let contradicted = differs(&said_id, EVENT_ID) || differs(&said_topic, TOPIC);
     let id = said_id.or_else(|| hint(EVENT_ID).map(str::to_owned));
     let id = id.filter(|id| !id.is_empty() && id.len() <= NAME_MAX);
+    // A header, which nobody signed, may say which record to read again, and nothing more.
+    let is_signed = said_topic.is_some();
     let topic = said_topic
         .or_else(|| hint(TOPIC).map(str::to_owned))
         .unwrap_or_default();
@@ -177,9 +179,14 @@ fn event(call: &Call<'_>, signed_at: Stamp, store_id: i64) -> Result<Event, Refu
         Some(data @ Value::Map(_)) => data,
         _ => &body,
     };
+    let about = match about(&topic, data) {
+        _ if other => About::OtherStore,
+        About::Installed | About::Uninstalled | About::Privacy(_) if !is_signed => About::Unknown,
+        about => about,
+    };
     Ok(Event {
         id: id.unwrap_or_else(|| format!("body-{}", body_hash.hex())),
-        about: if other { About::OtherStore } else { about(&topic, data) },
+        about,
         topic,
         body_hash,
         signed_at,

@@ -254,6 +254,34 @@ fn an_event_without_an_id_is_known_by_its_header_or_else_by_its_bytes() {
 }
 
 #[test]
+fn wh_08_what_removes_or_pauses_counts_only_where_it_was_signed() {
+    let unsaid = br#"{"event_id":"e","store_id":22,"data":{"order_id":7}}"#;
+    for topic in [
+        "shop/redact",
+        "customers/redact",
+        "customers/data_request",
+        "app.uninstalled",
+        "app.installed",
+    ] {
+        assert_eq!(
+            opened(&[(TOPIC, topic)], unsaid).unwrap().about,
+            About::Unknown,
+            "{topic}"
+        );
+    }
+    // Which record to read again does no harm.
+    let key = Key("7".to_owned());
+    let about = opened(&[(TOPIC, "order.updated")], unsaid).unwrap().about;
+    assert_eq!(
+        about,
+        About::Record {
+            resource: "orders",
+            key
+        }
+    );
+}
+
+#[test]
 fn every_topic_says_what_to_read_again() {
     let of = |topic: &str, data: &str| {
         let body = format!(r#"{{"event_id":"e","event_topic":"{topic}","store_id":"22","data":{data}}}"#);
