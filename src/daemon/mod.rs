@@ -86,7 +86,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
                 close(generation.end().await).await?;
                 break Err(error);
             }
-            Err(error) => tracing::error!("no webhooks are received: {error:#}"),
+            Err(error) => tracing::error!("webhooks are received as before, if they were: {error:#}"),
         }
         if std::mem::take(&mut is_first) {
             notify::ready();
@@ -94,8 +94,14 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         }
         let end = generation.until_end(&start).await;
         generations.send_replace(None);
-        let stops = matches!(end, End::Stop);
-        receiver.pause(if stops { PAUSE_AT_END } else { PAUSE }).await;
+        let hurry = async {
+            start.stop.cancelled().await;
+            tokio::time::sleep(PAUSE_AT_END).await;
+        };
+        tokio::select! {
+            () = receiver.pause(PAUSE) => {}
+            () = hurry => {}
+        }
         match end {
             End::Stop => {
                 let ending = async { close(generation.end().await).await };

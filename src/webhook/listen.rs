@@ -26,6 +26,7 @@ use super::intake::{self, Intake};
 use super::refusals::Refusals;
 use super::tally::Tally;
 use super::watch::Watch;
+use crate::config;
 
 /// How long to leave the socket alone after it could not accept, as when files have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(250);
@@ -75,35 +76,26 @@ impl Receiver {
         }
     }
 
-    /// Opens for a generation: at the address of its config, which is left where it is if it is the same. An error
-    /// leaves the receiver as it was, with nobody at the desk.
+    /// Opens for a generation: at the address of its config, which is left where it is if it is the same. Where that
+    /// fails, calls are taken at the door that was open before, if there was one.
     pub async fn open(&self, desk: Option<Desk>) -> anyhow::Result<()> {
         let Some(desk) = desk else {
             self.shut();
             return Ok(());
         };
         let settings = desk.settings.clone();
-        let tls = settings
-            .tls
-            .as_ref()
-            .map(|(cert, key)| acceptor(cert, key))
-            .transpose()?;
-        let same = |socket: &&mut Socket| socket.address == settings.listen;
-        let mut renewed = false;
-        if let Some(socket) = self.locked().as_mut().filter(same) {
-            *socket.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.clone();
-            renewed = true;
-        }
-        if renewed {
+        let opened = self.prepare(&settings).await;
+        if opened.is_ok() || self.locked().is_some() {
             self.desk.send_replace(Some(Arc::new(desk)));
-            return Ok(());
         }
-        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
-            let listen = settings.listen;
-            format!("listening for webhooks on {listen}; set webhooks.listen to a free address of this machine")
-        })?;
+        let (tls, listener) = opened?;
+        let Some(listener) = listener else {
+            if let Some(socket) = self.locked().as_ref() {
+                *socket.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls;
+            }
+            return Ok(());
+        };
         self.shut();
-        self.desk.send_replace(Some(Arc::new(desk)));
         let tls = Arc::new(Plain::new(tls));
         let stop = CancellationToken::new();
         let (office, doors) = (self.office.clone(), self.doors.clone());
@@ -115,6 +107,24 @@ impl Receiver {
             stop,
         });
         Ok(())
+    }
+
+    /// What the settings ask for: a certificate, and a listener where none is at that address.
+    async fn prepare(&self, settings: &config::Webhooks) -> anyhow::Result<(Option<TlsAcceptor>, Option<TcpListener>)> {
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|(cert, key)| acceptor(cert, key))
+            .transpose()?;
+        let known = self.locked().as_ref().map(|socket| socket.address);
+        if known == Some(settings.listen) {
+            return Ok((tls, None));
+        }
+        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+            let listen = settings.listen;
+            format!("listening for webhooks on {listen}; set webhooks.listen to a free address of this machine")
+        })?;
+        Ok((tls, Some(listener)))
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Option<Socket>> {

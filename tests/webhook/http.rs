@@ -464,3 +464,30 @@ fn wh_03_16_what_calls_say_about_clock_and_subscriptions_is_an_alert() {
     hooked.desk.run(&["status", "--check"]).ends(3);
     stop(daemon, &hooked, &shop);
 }
+
+#[test]
+fn a_reload_whose_door_cannot_be_opened_leaves_the_one_that_is_open() {
+    let shop = Shop::of(10);
+    let hooked = Hooked::new(&shop);
+    let mut daemon = hooked.daemon();
+    let id = shop.some_ids(1)[0];
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = std::fs::read_to_string(hooked.desk.path("sync.yaml")).unwrap();
+    let other = taken.local_addr().unwrap().to_string();
+    hooked
+        .desk
+        .write("sync.yaml", &text.replace(&hooked.address.to_string(), &other));
+    daemon.signal("HUP");
+    daemon.until_said("set webhooks.listen to a free address");
+    shop.world()
+        .update_order(id, |order| order.status = "shipped".to_owned());
+    daemon.until("the old door", || {
+        let event = Event::order(&shop, "after", "order.updated", id);
+        hooked
+            .door()
+            .try_send(&event)
+            .is_some_and(|answer| answer.status == 200)
+    });
+    hooked.wait_until(&mut daemon, &shop);
+    stop(daemon, &hooked, &shop);
+}
