@@ -20,6 +20,7 @@ ALTER TABLE inbox ADD COLUMN rings INTEGER NOT NULL DEFAULT 0;
 -- When the latest event wants it read, and when the first of those that wait arrived; NULL: no event waits.
 ALTER TABLE inbox ADD COLUMN ring_due INTEGER;
 ALTER TABLE inbox ADD COLUMN rung_at INTEGER;
+CREATE INDEX inbox_rung ON inbox (feed, urgency, due_at) WHERE parked IS NULL AND rung_at IS NOT NULL;
 -- The latest event said that it was deleted.
 ALTER TABLE inbox ADD COLUMN said_gone INTEGER NOT NULL DEFAULT 0;
 

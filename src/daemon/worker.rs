@@ -18,6 +18,8 @@ use crate::work::{Manner, Parts, grouped};
 
 /// The longest sleep, so that a clock that was set is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
+/// How long one who rings waits for others.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long a feed or target in trouble is left alone.
 const TROUBLE_DELAY: Duration = Duration::from_secs(2);
 const TROUBLE_DELAY_MAX: Duration = Duration::from_secs(5 * 60);
@@ -285,10 +287,18 @@ impl Worker {
         let wait = self.time_left(slots, rests, reading, delivery);
         tokio::select! {
             () = clock.sleep(wait) => {}
-            () = self.lane.bell.notified() => {}
+            () = self.lane.bell.notified() => self.gather().await,
             () = self.stop.cancelled() => {}
         }
         Ok(())
+    }
+
+    /// Who rings is often followed by others, as while events come by the hundred: they are seen to together.
+    async fn gather(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     fn time_left(&self, slots: &[Slot], rests: &Rests, reading: Option<Stamp>, delivery: Option<Stamp>) -> Duration {

@@ -22,9 +22,10 @@ const MISSING_MAX: u32 = 3;
 /// How long to wait before a doubtful answer is asked for again, the first time and then; a copy of the
 /// store that lags behind should have caught up by then.
 const LATER_MS: [i64; 2] = [3_000, 20_000];
-/// So long a record that an event announced may be unknown to the source before a person is told. In between it is
-/// asked for after 2 seconds, then after twice as long each time, up to a minute.
-const ANNOUNCED_MS: i64 = 10 * 60_000;
+/// So often a record that an event announced may be unknown to the source before a person is told. It is asked for
+/// again after 2 seconds, then after twice as long each time, up to a minute: for ten minutes in all, which begin
+/// with the first answer, however long that took.
+const ANNOUNCED_MAX: u32 = 15;
 const ANNOUNCED_LATER_MS: (i64, i64) = (2_000, 60_000);
 /// A row hash that no row has.
 const NO_ROW: Hash = Hash(0);
@@ -218,7 +219,7 @@ impl Engine {
     async fn take_missing(&mut self, flows: &[Flow], waiting: &Waiting, keep: &mut Keep) -> anyhow::Result<()> {
         let now = self.clock.now();
         let announced = waiting.rung_at.filter(|_| !waiting.said_gone);
-        if announced.is_some_and(|since| now.saturating_sub(since) < ANNOUNCED_MS) {
+        if announced.is_some() && waiting.missing + 1 < ANNOUNCED_MAX {
             let (first, most) = ANNOUNCED_LATER_MS;
             let due_at = now + (first << waiting.missing.min(10)).min(most);
             return self.store.put_off(waiting, due_at, true, "404").await;

@@ -1,7 +1,6 @@
 //! From verified events to the state file: whoever waits at the same time shares one synced transaction, and each is
 //! told only when it is on the disk.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +42,6 @@ impl Intake {
 
 /// Keeps what comes, group by group, until nobody can send any more. `at_work` is held while a group is being kept.
 pub(super) async fn keep(mut waiting: mpsc::Receiver<Waiting>, current: Current, at_work: Arc<Mutex<()>>) {
-    let mut bells = Bells::default();
     let mut group = Vec::new();
     while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
         let turn = at_work.lock().await;
@@ -61,7 +59,7 @@ pub(super) async fn keep(mut waiting: mpsc::Receiver<Waiting>, current: Current,
                 .unwrap_or_default();
         }
         if let (Some(desk), Some(took)) = (desk, took) {
-            bells.ring(&desk, &arrivals, &took);
+            ring(&desk, &arrivals, &took);
         }
     }
 }
@@ -80,29 +78,14 @@ async fn keep_group(desk: &Desk, arrivals: &[Arrival]) -> Option<Vec<Took>> {
     }
 }
 
-/// Wakes the workers of feeds that have something to read. One that was woken within the coalescing time wakes by
-/// itself when that is over, and finds what came meanwhile.
-#[derive(Default)]
-struct Bells(HashMap<String, Duration>);
-
-impl Bells {
-    fn ring(&mut self, desk: &Desk, arrivals: &[Arrival], took: &[Took]) {
-        let now = desk.clock.monotonic();
-        for (arrival, _) in arrivals.iter().zip(took).filter(|(_, took)| **took != Took::Known) {
-            match &arrival.wish {
-                Wish::Read { feeds, .. } => {
-                    for feed in feeds {
-                        let last = self.0.get(feed);
-                        if last.is_none_or(|last| now.saturating_sub(*last) >= desk.settings.coalesce) {
-                            self.0.insert(feed.clone(), now);
-                            desk.lanes.of(feed).bell.notify_one();
-                        }
-                    }
-                }
-                Wish::Scan { feeds } => feeds.iter().for_each(|feed| desk.lanes.of(feed).want_scan()),
-                Wish::Installed | Wish::Uninstalled | Wish::Privacy(_) => desk.notable.notify_one(),
-                Wish::Nothing | Wish::Foreign => {}
-            }
+/// Wakes whoever has something to do now.
+fn ring(desk: &Desk, arrivals: &[Arrival], took: &[Took]) {
+    for (arrival, _) in arrivals.iter().zip(took).filter(|(_, took)| **took != Took::Known) {
+        match &arrival.wish {
+            Wish::Read { feeds, .. } => feeds.iter().for_each(|feed| desk.lanes.of(feed).bell.notify_one()),
+            Wish::Scan { feeds } => feeds.iter().for_each(|feed| desk.lanes.of(feed).want_scan()),
+            Wish::Installed | Wish::Uninstalled | Wish::Privacy(_) => desk.notable.notify_one(),
+            Wish::Nothing | Wish::Foreign => {}
         }
     }
 }
