@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod conflicts;
+mod hooks;
 mod losses;
 mod refusals;
 mod tokens;

@@ -91,6 +91,11 @@ impl Mapping {
         })
     }
 
+    /// Whether one record becomes several rows.
+    pub fn makes_rows(&self) -> bool {
+        self.each.is_some()
+    }
+
     /// Whether a field of the record may be asked for: its name stands in some filter, or a filter takes the
     /// record as it is.
     pub fn mentions(&self, field: &str) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use contract::{Clock, Connector, Memory, RealClock, Seams};
+use contract::{Clock, Connector, Memory, RealClock, Seams, Target};
 use tokio_util::sync::CancellationToken;
 
 use super::Usage;
@@ -133,7 +133,7 @@ impl Parts {
 
     /// Those whose target takes records one by one: each is delivered by a task of its own.
     pub fn sent_by_record(&self) -> impl Iterator<Item = &Flow> {
-        let own = |flow: &&config::Flow| flow.schedule.is_some();
+        let own = |flow: &&config::Flow| flow.runs_by_itself();
         let own: BTreeSet<&str> = self
             .config
             .flows
@@ -231,6 +231,15 @@ pub fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Connector
         .get(&flow.to.connector)
         .and_then(|connector| connector.target(&flow.to.resource));
     let source = source.with_context(|| format!("{} cannot be read from", flow.from))?;
+    let to = target.with_context(|| format!("{} cannot be written to", flow.to))?;
+    if matches!(to, Target::Records(_)) && flow.mapping.makes_rows() {
+        let told = format!(
+            "the flow `{}` makes several rows of a record with `each`, and {} takes one record at a time\n\
+             hint: remove `each`; a list can stand inside `map`",
+            flow.name, flow.to
+        );
+        return Err(Usage(told).into());
+    }
     let realm = source.realm().unwrap_or_else(|| flow.from.to_string());
     source.asked_for(&|field| flow.mapping.mentions(field));
     Ok(Flow {
@@ -239,7 +248,7 @@ pub fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Connector
         target: flow.to.to_string(),
         source,
         realm,
-        to: target.with_context(|| format!("{} cannot be written to", flow.to))?,
+        to,
         mapping: flow.mapping.clone(),
         only_new: flow.initial == Initial::New,
     })

@@ -69,3 +69,17 @@ fn er_14_an_erp_with_a_limit_of_its_own_is_left_alone_as_long_as_it_says() {
         requests.len()
     );
 }
+
+#[test]
+fn a_mapping_that_makes_several_rows_of_a_record_is_refused_before_anything_is_sent() {
+    let shop = Shop::of(3);
+    let erp = Erp::open(|_| {});
+    let setup = ErpSetup {
+        flow: vec!["each: .lines[]".to_owned()],
+        ..ErpSetup::default()
+    };
+    once(&setup.desk(&shop, &erp))
+        .ends(2)
+        .says(&["orders-to-erp", "`each`", "remove `each`"]);
+    assert_eq!(erp.created().len(), 0);
+}
