@@ -150,6 +150,7 @@ fn clock(source: &Source) -> Vec<String> {
         "src/cli/output.rs",
         "sandbox/",
         "xtask/",
+        "bench/",
     ];
     let kinds = ["Instant", "SystemTime", "Timestamp", "Zoned"];
     let told = kinds.iter();

@@ -1,10 +1,13 @@
-//! What a backfill costs, against the least that it could cost. Figures are told and judge nothing: a
+//! What a backfill and a webhook cost, against the least that they could cost. Figures are told and judge nothing: a
 //! machine is never the same twice, so what counts are the ratios of one run.
 
 mod desk;
+mod disk;
 mod idle;
 mod probe;
+mod running;
 mod tell;
+mod webhooks;
 
 use std::process::Command;
 
@@ -51,8 +54,30 @@ impl Reader {
     }
 }
 
-/// `cargo xtask bench [ORDERS …]`
+/// `cargo xtask bench [ORDERS …]`, or `webhooks [EVENTS]`
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+    match args {
+        [name, args @ ..] if name == "webhooks" => {
+            build()?;
+            webhooks::run(args)
+        }
+        args => backfill(args),
+    }
+}
+
+fn build() -> anyhow::Result<()> {
+    stage::run(cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "selorax-sync",
+        "-p",
+        "bench",
+    ]))
+}
+
+fn backfill(args: &[String]) -> anyhow::Result<()> {
     let sizes: Vec<usize> = match args {
         [] => ORDERS.to_vec(),
         args => {
@@ -62,15 +87,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
                 .context("orders are given as whole numbers")?
         }
     };
-    stage::run(cargo(&[
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "selorax-sync",
-        "-p",
-        "bench",
-    ]))?;
+    build()?;
     tell::head();
     for orders in sizes {
         let shop = Shop::open(&program("selorax-sync"), orders)?;

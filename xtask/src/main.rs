@@ -16,10 +16,11 @@ use stage::Stages;
 const USAGE: &str = "usage: cargo xtask test [ARGS for cargo test]
        cargo xtask ci
        cargo xtask bench [ORDERS ...]
+       cargo xtask bench webhooks [EVENTS]
 
 test   installs what the tests need where it is missing, then runs all tests
 ci     formatting, lints, all tests, documentation, licences and bans, long files
-bench  what a backfill costs in processor time and memory, and how that compares; see docs/bench.md";
+bench  what a backfill, or a webhook, costs in processor time, and how that compares; see docs/bench.md";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);

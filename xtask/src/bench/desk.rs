@@ -63,13 +63,17 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn lay(shop: &Shop) -> anyhow::Result<Desk> {
+        Desk::with(shop, CONFIG)
+    }
+
+    pub(super) fn with(shop: &Shop, config: &str) -> anyhow::Result<Desk> {
         let folder = target().join("bench");
         clear(&folder)?;
         std::fs::create_dir_all(&folder)?;
-        let config = folder.join("sync.yaml");
-        let text = CONFIG.replace("SHOP_URL", &shop.url).replace("SHOP_TOKEN", &shop.token);
-        std::fs::write(&config, text)?;
-        Ok(Desk { folder, config })
+        let file = folder.join("sync.yaml");
+        let text = config.replace("SHOP_URL", &shop.url).replace("SHOP_TOKEN", &shop.token);
+        std::fs::write(&file, text)?;
+        Ok(Desk { folder, config: file })
     }
 
     /// A run that left out orders was not the run that was to be measured.

@@ -1,12 +1,11 @@
 //! What the daemon takes while there is nothing to do: memory, and processor time if any can be seen.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-
 use super::desk::{Desk, Shop};
+use super::running::Running;
 
 const HISTORY_WITHIN: Duration = Duration::from_secs(120);
 /// After its history it has the time to let go of what it took for it.
@@ -23,7 +22,7 @@ pub(super) struct Idle {
 /// Lets the daemon walk the history, then watches it do nothing; and once more after a restart.
 pub(super) fn measure(program: &Path, shop: &Shop, orders: usize) -> anyhow::Result<[Idle; 2]> {
     let desk = Desk::lay(shop)?;
-    let mut daemon = Daemon::start(program, &desk)?;
+    let mut daemon = start(program, &desk)?;
     let began = Instant::now();
     while desk.check(true, orders).is_err() {
         anyhow::ensure!(
@@ -32,70 +31,27 @@ pub(super) fn measure(program: &Path, shop: &Shop, orders: usize) -> anyhow::Res
         );
         std::thread::sleep(Duration::from_millis(200));
     }
-    let after_walk = daemon.watch()?;
+    let after_walk = watch(&daemon)?;
     daemon.stop()?;
-    let mut daemon = Daemon::start(program, &desk)?;
-    let after_start = daemon.watch()?;
+    let mut daemon = start(program, &desk)?;
+    let after_start = watch(&daemon)?;
     daemon.stop()?;
     Ok([after_walk, after_start])
 }
 
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(program: &Path, desk: &Desk) -> anyhow::Result<Daemon> {
-        let child = Command::new(program)
-            .arg("--config")
-            .arg(&desk.config)
-            .args(["--quiet", "run"])
-            .stdin(Stdio::null())
-            .spawn()
-            .context("starting the daemon")?;
-        Ok(Daemon(child))
-    }
-
-    fn watch(&mut self) -> anyhow::Result<Idle> {
-        std::thread::sleep(SETTLE);
-        let before = self.ticks()?;
-        std::thread::sleep(WATCHED);
-        Ok(Idle {
-            watched: WATCHED,
-            ticks: self.ticks()? - before,
-            resident_kib: self.resident_kib()?,
-        })
-    }
-
-    /// User and system time: fields 14 and 15 of `/proc/PID/stat`, counted behind the name in brackets.
-    fn ticks(&self) -> anyhow::Result<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let (_, fields) = stat.rsplit_once(") ").context("an odd stat file")?;
-        let fields = fields.split(' ').skip(11).take(2);
-        let times = fields.map(|field| field.parse::<u64>());
-        Ok(times.collect::<Result<Vec<_>, _>>()?.iter().sum())
-    }
-
-    fn resident_kib(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        Ok(number.context("no VmRSS")?.parse()?)
-    }
-
-    fn stop(&mut self) -> anyhow::Result<()> {
-        let stopped = Command::new("kill")
-            .args(["-TERM", &self.0.id().to_string()])
-            .status()?;
-        anyhow::ensure!(stopped.success(), "the daemon cannot be stopped");
-        let ended = self.0.wait()?;
-        anyhow::ensure!(ended.success(), "the daemon ended with {ended}");
-        Ok(())
-    }
+fn start(program: &Path, desk: &Desk) -> anyhow::Result<Running> {
+    let mut command = Command::new(program);
+    command.arg("--config").arg(&desk.config).args(["--quiet", "run"]);
+    Running::start(command)
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Best effort: it has ended already where all went well.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+fn watch(daemon: &Running) -> anyhow::Result<Idle> {
+    std::thread::sleep(SETTLE);
+    let before = daemon.ticks()?;
+    std::thread::sleep(WATCHED);
+    Ok(Idle {
+        watched: WATCHED,
+        ticks: daemon.ticks()? - before,
+        resident_kib: daemon.resident_kib()?,
+    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Reader;
 use super::idle::Idle;
 use super::probe::Cost;
+use super::webhooks::{CONNECTIONS, Load, Loads, Receiver};
 
 pub(super) fn head() {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -50,6 +51,56 @@ pub(super) fn idle(told: &[Idle; 2]) {
         );
     }
     println!();
+}
+
+/// Of each receiver the run with the median processor time, for each number of connections.
+pub(super) fn webhooks(events: usize, loads: &Loads, syncs: &mut [Duration]) {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!(
+        "{events} events a load; {cores} processor cores, shared with the caller; of {} loads, the one with the median \
+         processor time",
+        super::RUNS
+    );
+    syncs.sort_unstable();
+    let sync = |percent: usize| syncs.get(syncs.len() * percent / 100).map_or(0, Duration::as_micros);
+    println!(
+        "the disk: fdatasync of 4 KiB takes {} µs, 1 of 100 more than {} µs\n",
+        sync(50),
+        sync(99)
+    );
+    println!("| receiver | connections | events/s | p50 µs | p99 µs | slowest µs | processor µs an event | of bare |");
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    for connections in CONNECTIONS {
+        let own = loads.iter().filter(|(_, known, _)| *known == connections);
+        let own: Vec<(Receiver, Load)> = own
+            .filter_map(|(receiver, _, loads)| Some((*receiver, median_load(loads)?)))
+            .collect();
+        let bare = own.iter().find(|(receiver, _)| *receiver == Receiver::Bare);
+        let bare = bare.map_or(1, |(_, load)| load.each.max(1));
+        for (receiver, load) in own {
+            println!(
+                "| {} | {connections} | {} | {} | {} | {} | {} | {} |",
+                receiver.name(),
+                load.rate,
+                load.half,
+                load.most,
+                load.all,
+                tenths(u128::from(load.each)),
+                hundredths(load.each * 100 / bare),
+            );
+        }
+    }
+    println!();
+}
+
+fn median_load(loads: &[Load]) -> Option<Load> {
+    let mut loads = loads.to_vec();
+    loads.sort_by_key(|load| load.each);
+    loads.get(loads.len() / 2).copied()
+}
+
+fn hundredths(number: u64) -> String {
+    format!("{}.{:02}", number / 100, number % 100)
 }
 
 /// Tenths of a microsecond.
