@@ -1,5 +1,5 @@
-//! The steward: carries out what a person or the store's owner asks under privacy law, and minds the pause of a
-//! store that removed the app. No event is believed about that: the store itself is asked, so one that is stale or
+//! The steward: carries out what a person or the store's owner asks under privacy law, lets old events leave, and
+//! minds the pause of a store that removed the app. No event is believed about that: the store itself is asked, so one that is stale or
 //! made up heals by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +88,7 @@ impl Steward {
             self.mind_pause(&mut watch, first_ask).await?;
             first_ask = ASK_FIRST;
             self.carry_out(&mut watch).await?;
+            self.parts.store.forget_old_events().await?;
             self.parts.store.scrub().await?;
             self.forget_reminders().await?;
             tokio::select! {

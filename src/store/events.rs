@@ -13,8 +13,7 @@ use super::keep::urgency;
 
 /// So long an event that comes again is known; twice the time in which the platform sends it again would be 30 hours.
 const REMEMBERED_MS: i64 = 35 * 86_400_000;
-/// Old events leave in step with those that come, so that no single commit has much to do.
-const FORGOTTEN_AT_ONCE: i64 = 256;
+const FORGOTTEN_AT_ONCE: i64 = 1_000;
 
 /// A verified event, and what it asks for.
 #[derive(Clone, Debug)]
@@ -96,28 +95,54 @@ impl Store {
         let at = self.now();
         let due_at = at.saturating_add(i64::try_from(coalesce.as_millis()).unwrap_or(i64::MAX));
         let taken = async {
-            let known = known(&mut connection, arrivals).await?;
-            let took = judge(arrivals, known);
+            let news: Vec<&Arrival> = arrivals.iter().collect();
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            match put_events(&mut transaction, &news, at).await {
+                Ok(()) => {
+                    ask(&mut transaction, &news, &news, at, due_at).await?;
+                    transaction.commit().await?;
+                    return Ok(vec![Took::New; arrivals.len()]);
+                }
+                // Hardly any comes twice, so that is looked into only where it shows.
+                Err(error) if is_clash(&error) => transaction.rollback().await?,
+                Err(error) => return Err(error),
+            }
+            let took = judge(arrivals, known(&mut connection, arrivals).await?);
             if took.iter().all(|took| *took == Took::Known) {
                 return Ok(took);
             }
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let with = |what: &[Took]| -> Vec<&Arrival> {
                 let pairs = arrivals.iter().zip(&took);
-                pairs
-                    .filter(|(_, took)| what.contains(took))
-                    .map(|(arrival, _)| arrival)
-                    .collect()
+                let fit = pairs.filter(|(_, took)| what.contains(took));
+                fit.map(|(arrival, _)| arrival).collect()
             };
-            put_events(&mut transaction, &with(&[Took::New]), at).await?;
-            ring(&mut transaction, &with(&[Took::New, Took::Conflicting]), at, due_at).await?;
-            for arrival in with(&[Took::New]) {
-                put_wish(&mut transaction, arrival, at).await?;
-            }
+            let (news, rings) = (with(&[Took::New]), with(&[Took::New, Took::Conflicting]));
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            put_events(&mut transaction, &news, at).await?;
+            ask(&mut transaction, &news, &rings, at, due_at).await?;
             transaction.commit().await?;
             Ok(took)
         };
         taken.await.map_err(|error: sqlx::Error| self.explain(error.into()))
+    }
+
+    /// Lets events leave that are too old to come again; never so many at once that those which come have to wait.
+    pub async fn forget_old_events(&self) -> anyhow::Result<()> {
+        let before = self.now().saturating_sub(REMEMBERED_MS);
+        loop {
+            let done = sqlx::query(
+                "DELETE FROM events WHERE (id, topic) IN \
+                 (SELECT id, topic FROM events WHERE at < ? ORDER BY at LIMIT ?)",
+            )
+            .bind(before)
+            .bind(FORGOTTEN_AT_ONCE)
+            .execute(&mut *self.writing().await?)
+            .await
+            .map_err(|error| self.explain(error.into()))?;
+            if done.rows_affected() < FORGOTTEN_AT_ONCE.unsigned_abs() {
+                return Ok(());
+            }
+        }
     }
 
     /// Whether an event asked for a scan of the feed that was not made yet; the stamp tells one wish from the next.
@@ -209,6 +234,12 @@ fn judge(arrivals: &[Arrival], mut known: BTreeMap<(String, String), Hash>) -> V
     judged
 }
 
+fn is_clash(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
 async fn put_events(connection: &mut SqliteConnection, events: &[&Arrival], at: Stamp) -> sqlx::Result<()> {
     if events.is_empty() {
         return Ok(());
@@ -231,13 +262,21 @@ async fn put_events(connection: &mut SqliteConnection, events: &[&Arrival], at: 
     .bind(at)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
-        "DELETE FROM events WHERE (id, topic) IN (SELECT id, topic FROM events WHERE at < ?1 ORDER BY at LIMIT ?2)",
-    )
-    .bind(at.saturating_sub(REMEMBERED_MS))
-    .bind(FORGOTTEN_AT_ONCE)
-    .execute(connection)
-    .await?;
+    Ok(())
+}
+
+/// What these events ask for.
+async fn ask(
+    connection: &mut SqliteConnection,
+    news: &[&Arrival],
+    rings: &[&Arrival],
+    at: Stamp,
+    due_at: Stamp,
+) -> sqlx::Result<()> {
+    ring(connection, rings, at, due_at).await?;
+    for arrival in news {
+        put_wish(connection, arrival, at).await?;
+    }
     Ok(())
 }
 
@@ -258,10 +297,28 @@ async fn ring(connection: &mut SqliteConnection, arrivals: &[&Arrival], at: Stam
     if rings.is_empty() {
         return Ok(());
     }
+    let count = rings.len() as u64;
     let rows: Vec<_> = rings
         .into_iter()
         .map(|((feed, key), (asked, said_gone))| json!([feed, key, asked, i64::from(said_gone)]))
         .collect();
+    let rows = serde_json::to_string(&rows).unwrap_or_default();
+    // Most often, when many come, their records wait for an earlier event already. Then no index need be touched.
+    let waiting = sqlx::query(
+        "UPDATE inbox SET rings = rings + 1, ring_due = ?3, said_gone = asked.value ->> 3, at = ?2 \
+         FROM json_each(?1) asked WHERE inbox.feed = asked.value ->> 0 AND inbox.key = asked.value ->> 1 \
+         AND inbox.parked IS NULL AND inbox.rung_at IS NOT NULL AND inbox.urgency <= asked.value ->> 2 \
+         AND inbox.due_at <= ?3",
+    )
+    .bind(&rows)
+    .bind(at)
+    .bind(due_at)
+    .execute(&mut *connection)
+    .await?;
+    if waiting.rows_affected() == count {
+        return Ok(());
+    }
+    // Counting a ring twice does no harm: the count only tells that there was one more.
     sqlx::query(
         "INSERT INTO inbox (feed, key, row_hash, urgency, said_gone, due_at, since, at, rings, ring_due, rung_at) \
          SELECT value ->> 0, value ->> 1, 0, value ->> 2, value ->> 3, ?3, ?2, ?2, 1, ?3, ?2 FROM json_each(?1) WHERE true \
@@ -275,7 +332,7 @@ async fn ring(connection: &mut SqliteConnection, arrivals: &[&Arrival], at: Stam
          since = iif(inbox.parked IS NULL, inbox.since, excluded.since), \
          answer = iif(inbox.parked IS NULL, inbox.answer, NULL), parked = NULL",
     )
-    .bind(serde_json::to_string(&rows).unwrap_or_default())
+    .bind(rows)
     .bind(at)
     .bind(due_at)
     .execute(connection)
@@ -328,3 +385,7 @@ async fn put_privacy(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -7,6 +7,9 @@ mod care;
 mod cursors;
 mod events;
 mod failures;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod hands;
 mod inbox;
 mod keep;
 mod outbox;

@@ -2,33 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use contract::{Clock, Hash};
+use contract::Hash;
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::hands::{Hands, START, store};
 use crate::store::{Aim, Arrival, Due, Frozen, Keep, Link, NewBatch, Note, Parked, Ring, Took, Unread, Want, Wish};
 
-const START: Stamp = 1_800_000_000_000;
 const SEEDS: [u64; 4] = [3, 4, 7, 8];
 const WORDS: [&str; 3] = ["Rahima.K@example.com", "01712345678", "Rahima Khatun"];
-
-#[derive(Debug)]
-struct Hands(AtomicI64);
-
-#[async_trait]
-impl Clock for Hands {
-    fn now(&self) -> Stamp {
-        self.0.load(Ordering::SeqCst)
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.now() - START).unwrap())
-    }
-    async fn sleep(&self, _: Duration) {}
-}
 
 struct Rig {
     folder: TempDir,
@@ -62,11 +46,7 @@ fn arrival(kind: PrivacyKind) -> Arrival {
 
 impl Rig {
     async fn new() -> Rig {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(Hands(AtomicI64::new(START)));
-        let store = Store::open(&folder.path().join("state.db"), clock.clone())
-            .await
-            .unwrap();
+        let (folder, clock, store) = store().await;
         let flow = |name: &str, feed: &str| (name.to_owned(), feed.to_owned());
         let places = Places {
             store: "store".to_owned(),
@@ -87,7 +67,7 @@ impl Rig {
     }
 
     fn pass(&self, ms: i64) {
-        self.clock.0.fetch_add(ms, Ordering::SeqCst);
+        self.clock.pass(ms);
     }
 
     /// Decides to send this of a record, after what went before.
