@@ -2,7 +2,7 @@
 //! silent longest makes room: whoever has something to say gets in.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -105,6 +105,7 @@ impl Doors {
 
     /// Lets a connection in. `None`: there are too many, and every one of them is at work.
     pub(super) fn enter(self: &Arc<Doors>, address: IpAddr, is_proxy: bool) -> Option<Inside> {
+        let address = holder(address);
         let mut open = self.locked();
         let from_there = |door: &Door| !door.is_proxy && door.address == address;
         let own = open.values().filter(|door| from_there(door)).count();
@@ -148,6 +149,14 @@ impl Doors {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// Who has an IPv6 address has 2^64 of them (RFC 6177), and counts as one all the same.
+fn holder(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
     }
 }
 
@@ -198,6 +207,16 @@ mod tests {
         assert_eq!((hostile.len(), still.len()), (5, 2));
         let proxied: Vec<Inside> = (0..5).map(|_| doors.enter(address(2), true).unwrap()).collect();
         assert!(proxied.iter().all(|one| !one.door.leave.is_cancelled()));
+    }
+
+    #[test]
+    fn wh_17_whoever_has_a_whole_network_of_addresses_has_one_share() {
+        let doors = Doors::of(10, 2);
+        let from = |network: u16, n: u16| IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, n, n]);
+        let hostile: Vec<Inside> = (0..5).filter_map(|n| doors.enter(from(1, n), false)).collect();
+        let other = doors.enter(from(2, 0), false).unwrap();
+        let still = hostile.iter().filter(|one| !one.door.leave.is_cancelled());
+        assert_eq!((still.count(), other.door.leave.is_cancelled()), (2, false));
     }
 
     #[test]

@@ -122,7 +122,13 @@ impl Receiver {
         }
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             let listen = settings.listen;
-            format!("listening for webhooks on {listen}; set webhooks.listen to a free address of this machine")
+            match known.filter(|known| known.port() == listen.port()) {
+                None => format!("listening for webhooks on {listen}; set webhooks.listen to a free address of this machine"),
+                Some(known) => format!(
+                    "listening for webhooks on {listen}: this daemon holds that port on {known} itself; restart it to change \
+                     the address and keep the port"
+                ),
+            }
         })?;
         Ok((tls, Some(listener)))
     }

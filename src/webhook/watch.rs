@@ -10,6 +10,10 @@ use super::Desk;
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 /// So many signatures too old, or too new, within that time are no single late one.
 const STALE_MIN: usize = 3;
+/// Fewer calls that none of the secrets has signed are somebody who looks around.
+const UNSIGNED_MIN: u32 = 3;
+/// So long after the last event of another store, that is over.
+const FOREIGN_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 const CLOCK: &str = "webhooks.clock";
 const SECRET: &str = "webhooks.secret";
@@ -31,6 +35,9 @@ struct Seen {
     stale: VecDeque<Duration>,
     /// Since when calls come that none of the secrets has signed, and no other.
     unsigned_since: Option<Duration>,
+    unsigned: u32,
+    /// When the last event of another store came, or this process began.
+    foreign_at: Option<Duration>,
     raised: Vec<&'static str>,
     /// Alerts of an earlier process are taken back once.
     is_begun: bool,
@@ -42,6 +49,12 @@ impl Seen {
             self.raised.push(name);
             Act::Raise(name)
         })
+    }
+
+    /// An earlier process may have raised it.
+    fn is_over(&mut self, name: &'static str) -> Act {
+        self.raised.retain(|raised| *raised != name);
+        Act::Calm(name)
     }
 
     fn calm(&mut self, name: &'static str) -> Option<Act> {
@@ -56,7 +69,7 @@ impl Seen {
         if !std::mem::replace(&mut self.is_begun, true) {
             acts.extend([Act::Calm(SECRET), Act::Calm(CLOCK)]);
         }
-        self.unsigned_since = None;
+        (self.unsigned_since, self.unsigned) = (None, 0);
         while self.stale.front().is_some_and(|at| now.saturating_sub(*at) > WINDOW) {
             self.stale.pop_front();
         }
@@ -69,14 +82,25 @@ impl Seen {
             n if n >= STALE_MIN => self.raise(CLOCK),
             _ => None,
         };
-        let foreign = if is_foreign { self.raise(FOREIGN) } else { None };
+        let foreign_at = *self.foreign_at.get_or_insert(now);
+        let foreign = if is_foreign {
+            self.foreign_at = Some(now);
+            self.raise(FOREIGN)
+        } else if now.saturating_sub(foreign_at) >= FOREIGN_WINDOW {
+            // Looked at again in a day.
+            self.foreign_at = Some(now);
+            Some(self.is_over(FOREIGN))
+        } else {
+            None
+        };
         acts.extend([self.calm(SECRET), clock, foreign].into_iter().flatten());
         acts
     }
 
     fn unsigned(&mut self, now: Duration) -> Option<Act> {
         let since = *self.unsigned_since.get_or_insert(now);
-        if now.saturating_sub(since) < WINDOW {
+        self.unsigned = self.unsigned.saturating_add(1);
+        if now.saturating_sub(since) < WINDOW || self.unsigned < UNSIGNED_MIN {
             return None;
         }
         self.raise(SECRET)
@@ -171,9 +195,26 @@ mod tests {
     }
 
     #[test]
-    fn wh_16_another_stores_event_is_told() {
+    fn wh_28_two_stray_calls_far_apart_are_no_alert() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.unsigned(at(0)), None);
+        assert_eq!(seen.unsigned(at(60)), None);
+        assert_eq!(seen.unsigned(at(61)), Some(Act::Raise(SECRET)));
+    }
+
+    #[test]
+    fn wh_16_another_stores_event_is_told_until_none_came_for_a_day() {
         let mut seen = Seen::default();
         assert!(seen.signed(false, true, at(0)).contains(&Act::Raise(FOREIGN)));
         assert_eq!(seen.signed(false, true, at(1)), []);
+        let hour = 60;
+        assert_eq!(seen.signed(false, false, at(24 * hour)), []);
+        assert_eq!(seen.signed(false, false, at(24 * hour + 1)), [Act::Calm(FOREIGN)]);
+        assert_eq!(seen.signed(false, false, at(24 * hour + 2)), []);
+        assert_eq!(seen.signed(false, true, at(24 * hour + 3)), [Act::Raise(FOREIGN)]);
+        // Another process, which knows nothing of it.
+        let mut seen = Seen::default();
+        seen.signed(false, false, at(0));
+        assert_eq!(seen.signed(false, false, at(24 * hour)), [Act::Calm(FOREIGN)]);
     }
 }

@@ -4,8 +4,10 @@
 //!
 //! `hooks bare ADDR SECRET FOLDER` keeps events in a SQLite file, all that wait in one transaction. `hooks none ADDR
 //! SECRET` keeps nothing. `hooks load ADDR PATH SECRET CONNECTIONS EVENTS` calls one of them, or the daemon, and tells
-//! calls a second and the microseconds to an answer: half of them, 99 of 100, the slowest.
+//! calls a second and the microseconds to an answer: half of them, 99 of 100, the slowest. `hooks flood ADDR PATH SECRET
+//! SECONDS` calls beside a crowd of strangers.
 
+mod flood;
 mod kept;
 mod load;
 mod serve;
@@ -38,8 +40,18 @@ fn main() -> anyhow::Result<()> {
             println!("{}", runtime.block_on(load.run())?);
             Ok(())
         }
+        ["flood", address, path, secret, seconds] => {
+            let seconds = seconds.parse().context("seconds are a whole number")?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            println!(
+                "{}",
+                runtime.block_on(flood::run(address.parse()?, path, secret, seconds))?
+            );
+            Ok(())
+        }
         _ => anyhow::bail!(
-            "usage: hooks bare ADDR SECRET FOLDER | hooks none ADDR SECRET | hooks load ADDR PATH SECRET CONNECTIONS EVENTS"
+            "usage: hooks bare ADDR SECRET FOLDER | hooks none ADDR SECRET | hooks load ADDR PATH SECRET CONNECTIONS EVENTS \
+             | hooks flood ADDR PATH SECRET SECONDS"
         ),
     }
 }

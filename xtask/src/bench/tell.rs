@@ -93,6 +93,15 @@ pub(super) fn webhooks(events: usize, loads: &Loads, syncs: &mut [Duration]) {
     println!();
 }
 
+pub(super) fn flood(seconds: u64, [good, half, most, all, refused, held]: &[u64; 6]) {
+    println!(
+        "for {seconds} s, {} forged calls a second on 50 connections (all refused), 1,000 connections opened that say nothing \
+         ({held} of them still open at the end), and beside them {good} good calls, each on a new connection and each taken: \
+         p50 {half} µs, p99 {most} µs, slowest {all} µs\n",
+        refused / seconds
+    );
+}
+
 fn median_load(loads: &[Load]) -> Option<Load> {
     let mut loads = loads.to_vec();
     loads.sort_by_key(|load| load.each);
