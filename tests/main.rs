@@ -5,6 +5,7 @@ mod crash;
 mod daemon;
 mod daemon_crash;
 mod house;
+mod pushes;
 mod reading;
 mod regress;
 mod rest;

@@ -45,7 +45,9 @@ impl Courier {
 
     async fn work_on(self: Arc<Self>) -> anyhow::Result<()> {
         let own = [self.flow.clone()];
-        let mut engine = self.parts.engine(&own, manner(&self.stop, false)).await?;
+        let mut manner = manner(&self.stop, false);
+        manner.patience.leaves_records = false;
+        let mut engine = self.parts.engine(&own, manner).await?;
         engine.begin().await?;
         while !self.stop.is_cancelled() {
             // A job delivers by itself what its flow has.

@@ -62,6 +62,7 @@ pub(super) fn manner(stop: &CancellationToken, leaves_walks: bool) -> Manner {
             wait: Duration::ZERO,
             endless: !leaves_walks,
             leaves_walks,
+            leaves_records: true,
         },
         voice: Arc::new(LogVoice),
         stop: stop.clone(),
@@ -251,7 +252,7 @@ impl Worker {
             let all = std::mem::take(&mut engine.flows);
             engine.flows = all
                 .iter()
-                .filter(|flow| !self.lane.is_at(&flow.name) && !flow.goes_by_record())
+                .filter(|flow| !self.lane.is_at(&flow.name))
                 .cloned()
                 .collect();
             let delivered = engine.deliver_all(false).await;
@@ -281,7 +282,7 @@ impl Worker {
             reading = self.parts.store.next_due(&self.feed, self.readings()).await?;
         }
         let lane = self.lane.clone();
-        let own = |flow: &Flow| !lane.is_at(&flow.name) && !flow.goes_by_record();
+        let own = |flow: &Flow| !lane.is_at(&flow.name);
         let delivery = engine.next_delivery(own).await?;
         let slots = if is_paused { &[] } else { slots };
         let wait = self.time_left(slots, rests, reading, delivery);

@@ -42,7 +42,7 @@ impl Engine {
             }
             let lane = self.lanes.of(&flow.feed);
             let _walk = lane.walk().await;
-            let _job = lane.job(&flow.name);
+            let _job = lane.job(&flow.name, true);
             if let Err(error) = self.backfill_flow(&flow, range).await {
                 self.trouble(&flow.feed, error).await?;
             }

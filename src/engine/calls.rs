@@ -31,9 +31,15 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// Looks that have to find nothing before an unanswered create is sent again.
-    pub(super) fn looks(&self) -> u32 {
-        if self.abilities.trusts_key { 1 } else { 2 }
+    /// Looks that have to find nothing before an unanswered create is sent again, or given up after its last try.
+    /// Where the key is trusted the first look comes at once, so that two more, after the wait, have to confirm
+    /// that it will not be carried out any more.
+    pub(super) fn looks(&self, attempts: u32) -> u32 {
+        match self.abilities.trusts_key {
+            false => 2,
+            true if attempts < UNANSWERED_MAX => 1,
+            true => 3,
+        }
     }
 
     /// When something is done about a create that went unanswered just now; `None`: only a person can.
@@ -446,8 +452,12 @@ fn look(version: &Version, answer: Result<Option<Receipt>, Error>, terms: &Terms
         Ok(None) => {
             outcome.answered = true;
             let looked = looked + 1;
-            if looked < terms.looks() {
-                let due_at = terms.now.saturating_add(millis(terms.unknown.recheck));
+            if looked < terms.looks(version.attempts) {
+                let pause = match terms.abilities.trusts_key && looked == 1 {
+                    true => terms.unknown.wait,
+                    false => terms.unknown.recheck,
+                };
+                let due_at = terms.now.saturating_add(millis(pause));
                 still(due_at, looked, false, Said::default())
             } else if version.attempts >= UNANSWERED_MAX {
                 let reason = format!(

@@ -27,7 +27,7 @@ impl Engine {
     pub async fn deliver_all(&mut self, close: bool) -> anyhow::Result<()> {
         let portion = if close { Portion::All } else { SOME };
         for flow in self.flows.clone() {
-            if self.is_target_down(&flow.name) {
+            if !self.delivers(&flow) || self.is_target_down(&flow.name) {
                 continue;
             }
             match &flow.to {

@@ -17,8 +17,8 @@ pub struct Lane {
     turn: Arc<Turn<()>>,
     /// Walks over history follow one another: two at once would only ask for the same rows twice.
     walk: Arc<Turn<()>>,
-    /// The flows that jobs are at work on.
-    jobs: Mutex<Vec<String>>,
+    /// The flows that jobs are at work on, and whether they deliver for them.
+    jobs: Mutex<Vec<(String, bool)>>,
     /// Nothing is asked of this feed until it goes on.
     paused: AtomicBool,
     /// Rung when something is to be done at this feed or target before its time.
@@ -46,11 +46,11 @@ impl Lane {
         self.walk.clone().lock_owned().await
     }
 
-    /// While this is held, what is to be read at the feed, and what this flow has to deliver, is some job's
-    /// business.
-    pub fn job(self: &Arc<Lane>, flow: &str) -> Job {
-        self.flows().push(flow.to_owned());
-        Job(self.clone(), flow.to_owned())
+    /// While this is held, what is to be read at the feed is some job's business, and if it `delivers`, what this
+    /// flow has to deliver is too.
+    pub fn job(self: &Arc<Lane>, flow: &str, delivers: bool) -> Job {
+        self.flows().push((flow.to_owned(), delivers));
+        Job(self.clone(), (flow.to_owned(), delivers))
     }
 
     /// Wakes the feed's worker to scan it before its time.
@@ -68,9 +68,10 @@ impl Lane {
         !self.flows().is_empty()
     }
 
-    /// Whether some job is at work on the flow.
+    /// Whether some job delivers what the flow has.
     pub fn is_at(&self, flow: &str) -> bool {
-        self.flows().iter().any(|known| known == flow)
+        let jobs = self.flows();
+        jobs.iter().any(|(known, delivers)| *delivers && known == flow)
     }
 
     pub fn is_paused(&self) -> bool {
@@ -97,13 +98,13 @@ impl Lane {
         self.down.load(Ordering::Relaxed)
     }
 
-    fn flows(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+    fn flows(&self) -> std::sync::MutexGuard<'_, Vec<(String, bool)>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
-pub struct Job(Arc<Lane>, String);
+pub struct Job(Arc<Lane>, (String, bool));
 
 impl Drop for Job {
     fn drop(&mut self) {

@@ -116,6 +116,8 @@ pub struct Patience {
     pub endless: bool,
     /// Somebody else does the walks that this run finds to be necessary.
     pub leaves_walks: bool,
+    /// Somebody else delivers what goes record by record.
+    pub leaves_records: bool,
 }
 
 /// What a run did for a flow.
@@ -177,8 +179,12 @@ impl Engine {
 
     /// Held while this run sees to what its flows have to read and deliver.
     pub(crate) fn jobs(&self) -> Vec<Job> {
-        let of = |flow: &Flow| self.lanes.of(&flow.feed).job(&flow.name);
+        let of = |flow: &Flow| self.lanes.of(&flow.feed).job(&flow.name, self.delivers(flow));
         self.flows.iter().map(of).collect()
+    }
+
+    fn delivers(&self, flow: &Flow) -> bool {
+        !(self.patience.leaves_records && flow.goes_by_record())
     }
 
     /// Everything that is due, without looking for more.
@@ -435,7 +441,7 @@ impl Engine {
     /// for its target; `None`: none waits. Of the flows that `counts`.
     pub async fn next_delivery(&self, counts: impl Fn(&Flow) -> bool) -> anyhow::Result<Option<contract::Stamp>> {
         let mut next: Option<i64> = None;
-        for flow in self.flows.iter().filter(|flow| counts(flow)) {
+        for flow in self.flows.iter().filter(|flow| self.delivers(flow) && counts(flow)) {
             let due = match &flow.to {
                 Target::Files(files) => {
                     let oldest = self.store.ready_since(&flow.name).await?;

@@ -334,7 +334,7 @@ fn shown(flow: &RecordFlow, call: &Calling) -> String {
 fn plan(flow: &Flow, terms: &Terms, version: &Version) -> Plan {
     let can = &terms.abilities;
     if let Some(doubt) = &version.doubt {
-        if doubt.call == Call::Create && can.find && doubt.looked < terms.looks() {
+        if doubt.call == Call::Create && can.find && doubt.looked < terms.looks(version.attempts) {
             return Plan::Look;
         }
         return Plan::Send {

@@ -87,6 +87,7 @@ impl Job {
                 wait,
                 endless: matches!(self, Job::Backfill { .. } | Job::Replay { .. }),
                 leaves_walks: false,
+                leaves_records: false,
             },
             voice,
             stop,

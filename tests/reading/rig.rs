@@ -251,6 +251,7 @@ impl Rig {
                 wait: Duration::ZERO,
                 endless,
                 leaves_walks: false,
+                leaves_records: false,
             },
             ahead: BTreeSet::new(),
             starts: Default::default(),

@@ -1,0 +1,6 @@
+//! Records on their way to a target that takes them one by one, against a pretend one that keeps a log of
+//! what it really did.
+
+mod erp;
+mod rig;
+mod truth;
