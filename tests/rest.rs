@@ -4,6 +4,7 @@ mod answers;
 mod batches;
 mod conflicts;
 mod hooks;
+mod kills;
 mod losses;
 mod refusals;
 mod tokens;

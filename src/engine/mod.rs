@@ -351,7 +351,7 @@ impl Engine {
     }
 
     /// How long the target of a flow is still left alone.
-    pub(crate) fn rest_left(&self, flow: &str) -> Option<Duration> {
+    pub fn rest_left(&self, flow: &str) -> Option<Duration> {
         let (until, _) = self.ledger.get(flow)?.target_rest?;
         let left = until.saturating_sub(self.clock.monotonic());
         (!left.is_zero()).then_some(left)

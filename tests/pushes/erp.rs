@@ -88,10 +88,10 @@ pub(super) fn field(record: &Value, name: &str) -> String {
 }
 
 impl Erp {
-    pub(super) fn new(can: Abilities, clock: &Arc<VirtualClock>, seed: u64) -> Arc<Erp> {
+    pub(super) fn new(can: Abilities, width: usize, clock: &Arc<VirtualClock>, seed: u64) -> Arc<Erp> {
         Arc::new(Erp {
             can,
-            width: 4,
+            width,
             unique: false,
             clock: clock.clone(),
             state: Mutex::new(State {

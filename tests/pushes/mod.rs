@@ -1,6 +1,7 @@
 //! Records on their way to a target that takes them one by one, against a pretend one that keeps a log of
 //! what it really did.
 
+mod away;
 mod erp;
 mod rig;
 mod truth;

@@ -186,10 +186,19 @@ pub(super) const LONG: Duration = Duration::from_secs(3_600);
 
 impl Rig {
     pub(super) fn new(can: Abilities, seed: u64) -> Rig {
+        Rig::with(can, 4, seed)
+    }
+
+    /// With an ERP that takes so many calls at once.
+    pub(super) fn wide(can: Abilities, width: usize) -> Rig {
+        Rig::with(can, width, 1)
+    }
+
+    fn with(can: Abilities, width: usize, seed: u64) -> Rig {
         let clock = Arc::new(VirtualClock::default());
         Rig {
             shop: Arc::default(),
-            erp: Erp::new(can, &clock, seed),
+            erp: Erp::new(can, width, &clock, seed),
             clock,
             wait: LONG,
             voice: Arc::default(),
