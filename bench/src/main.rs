@@ -3,9 +3,12 @@
 //! take too: the pages are parsed whole, and every page ends with a commit that is on the disk.
 //!
 //! `bare parse URL TOKEN` only parses the pages. `bare write URL TOKEN FOLDER` also writes the columns of the
-//! benchmark's mapping to CSV files of a thousand rows, and moves a cursor in a SQLite file page by page.
+//! benchmark's mapping to CSV files of a thousand rows, and moves a cursor in a SQLite file page by page. `bare push URL
+//! TOKEN ERP ERP_TOKEN CONCURRENCY` posts a record for each order to an ERP, so many at once, and keeps nothing;
+//! `bare lines URL` counts what came of it.
 
 mod pages;
+mod push;
 mod sheet;
 mod state;
 
@@ -24,10 +27,24 @@ fn main() -> anyhow::Result<()> {
     let rows = match args.as_slice() {
         ["parse", url, token] => runtime.block_on(parse(url, token)),
         ["write", url, token, folder] => runtime.block_on(write(url, token, std::path::Path::new(folder))),
-        _ => anyhow::bail!("usage: bare parse URL TOKEN | bare write URL TOKEN FOLDER"),
+        ["lines", url] => runtime.block_on(lines(url)),
+        ["push", url, token, erp, erp_token, concurrency] => {
+            let concurrency = concurrency.parse().context("concurrency is a whole number")?;
+            runtime.block_on(push::push(url, token, &push::Erp::new(erp, erp_token)?, concurrency))
+        }
+        _ => anyhow::bail!(
+            "usage: bare parse URL TOKEN | bare write URL TOKEN FOLDER | bare push URL TOKEN ERP ERP_TOKEN CONCURRENCY"
+        ),
     }?;
     println!("{rows}");
     Ok(())
+}
+
+/// What the pretend ERP committed, a line each.
+async fn lines(url: &str) -> anyhow::Result<usize> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answer = client.get(url).send().await?.error_for_status()?;
+    Ok(answer.text().await?.lines().count())
 }
 
 async fn parse(url: &str, token: &str) -> anyhow::Result<usize> {

@@ -1,10 +1,11 @@
-//! What a backfill and a webhook cost, against the least that they could cost. Figures are told and judge nothing: a
+//! What a backfill, a push and a webhook cost, against the least that they could cost. Figures are told and judge nothing: a
 //! machine is never the same twice, so what counts are the ratios of one run.
 
 mod desk;
 mod disk;
 mod idle;
 mod probe;
+mod push;
 mod running;
 mod tell;
 mod webhooks;
@@ -54,12 +55,16 @@ impl Reader {
     }
 }
 
-/// `cargo xtask bench [ORDERS …]`, or `webhooks [EVENTS]`
+/// `cargo xtask bench [ORDERS …]`, or `push [ORDERS]`, or `webhooks [EVENTS]`
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     match args {
         [name, args @ ..] if name == "webhooks" => {
             build()?;
             webhooks::run(args)
+        }
+        [name, args @ ..] if name == "push" => {
+            build()?;
+            push::run(args)
         }
         args => backfill(args),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Reader;
 use super::idle::Idle;
 use super::probe::Cost;
+use super::push::Pusher;
 use super::webhooks::{CONNECTIONS, Load, Loads, Receiver};
 
 pub(super) fn head() {
@@ -48,6 +49,33 @@ pub(super) fn idle(told: &[Idle; 2]) {
             tenths(u128::from(idle.resident_kib) * 10 / 1024),
             idle.ticks,
             idle.watched.as_secs()
+        );
+    }
+    println!();
+}
+
+/// The run with the median processor time of each.
+pub(super) fn pushes(orders: usize, concurrency: usize, costs: &[(Pusher, Vec<Cost>)]) {
+    let costs = costs
+        .iter()
+        .filter_map(|(pusher, costs)| Some((*pusher, median(costs)?)));
+    let costs: Vec<(Pusher, Cost)> = costs.collect();
+    let bare = costs.iter().find(|(pusher, _)| *pusher == Pusher::Bare);
+    let bare = bare.map(|(_, cost)| cost);
+    println!("{orders} orders to an ERP, {concurrency} calls at once");
+    println!("| | orders/s | of the bare loop | µs an order | of the bare loop | peak MiB |");
+    println!("|---|---:|---:|---:|---:|---:|");
+    for (pusher, cost) in &costs {
+        let rate = |cost: &Cost| orders as u128 * 1_000_000 / cost.wall.as_micros().max(1);
+        let of_bare = rate(cost) * 100 / bare.map_or(1, |bare| rate(bare).max(1));
+        println!(
+            "| {} | {} | {} % | {} | {} | {} |",
+            pusher.name(),
+            rate(cost),
+            of_bare,
+            tenths(each(cost.processor(), orders)),
+            ratio(cost, bare),
+            tenths(u128::from(cost.peak_kib) * 10 / 1024),
         );
     }
     println!();
