@@ -74,6 +74,10 @@ impl Courier {
         if let Some(rest) = engine.rest_left(&self.flow) {
             return Ok(rest.clamp(SHORTEST, LOOK_EVERY));
         }
+        // Left alone for good, by this run.
+        if engine.is_target_down(&self.flow) {
+            return Ok(LOOK_EVERY);
+        }
         let due = engine.next_delivery(|_| true).await?;
         let now = self.parts.clock.now();
         let left = due.map(|at| Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0)));

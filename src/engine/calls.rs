@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Abilities, Difference, Error, Fault, Key, Push, Receipt, RecordTarget, Stamp, Unknown};
+use contract::{Abilities, Clock, Difference, Error, Fault, Key, Push, Receipt, RecordTarget, Stamp, Unknown};
 
+use super::proof::{Proof, prove};
 use crate::store::{Call, End, Ended, Said, Version, unanswered};
 
 /// Tries of a record that the target refuses, and the pauses between them.
@@ -73,6 +74,8 @@ pub(super) struct Outcome {
     pub(super) answered: bool,
     /// It asked for a try again of a record that it had refused.
     pub(super) retried: u64,
+    /// Whether what was created can be found.
+    pub(super) proof: Proof,
 }
 
 pub(super) fn millis(time: Duration) -> Stamp {
@@ -110,10 +113,16 @@ impl Calling {
         self.versions().into_iter().map(ended).collect()
     }
 
-    pub(super) async fn make(self, to: Arc<dyn RecordTarget>, terms: impl Fn() -> Terms + Send + Sync) -> Outcome {
+    /// `unproven`: what is created has to be looked for, by this clock.
+    pub(super) async fn make(
+        self,
+        to: Arc<dyn RecordTarget>,
+        terms: impl Fn() -> Terms + Send + Sync,
+        unproven: Option<Arc<dyn Clock>>,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
         match self {
-            Calling::Create(pushes) => create(to.as_ref(), pushes, &terms, &mut outcome).await,
+            Calling::Create(pushes) => create(to.as_ref(), pushes, &terms, unproven.as_deref(), &mut outcome).await,
             Calling::Update(version, push) => {
                 if let Some(id) = id_of(to.as_ref(), &version, Call::Update, &terms, &mut outcome).await {
                     let answer = to.update(&id, &push).await;
@@ -139,11 +148,12 @@ async fn create(
     to: &dyn RecordTarget,
     pushes: Vec<(Version, Push)>,
     terms: &(impl Fn() -> Terms + Sync),
+    unproven: Option<&dyn Clock>,
     outcome: &mut Outcome,
 ) {
     let (versions, pushes): (Vec<Version>, Vec<Push>) = pushes.into_iter().unzip();
     let mut answers = to.create(&pushes).await.into_iter();
-    for version in &versions {
+    for (version, push) in versions.iter().zip(&pushes) {
         // An answer too few is none.
         let answer = answers.next().unwrap_or_else(|| {
             let fault = Fault::Transient { reached: true };
@@ -152,6 +162,9 @@ async fn create(
         let end = match answer {
             Ok(receipt) => {
                 outcome.answered = true;
+                if let Some(clock) = unproven {
+                    outcome.proof = prove(to, push, &receipt, clock).await;
+                }
                 done(receipt.id, 0)
             }
             Err(error) => match error.fault {
@@ -505,7 +518,7 @@ fn is_trouble(fault: Fault) -> bool {
     }
 }
 
-fn told(differences: &[Difference]) -> String {
+pub(super) fn told(differences: &[Difference]) -> String {
     let one = |difference: &Difference| {
         format!(
             "{} {} instead of {}",

@@ -7,6 +7,7 @@ mod deliver;
 mod files;
 mod found;
 mod lanes;
+mod proof;
 mod pull;
 mod read;
 mod records;
@@ -147,6 +148,8 @@ pub struct Ledger {
     unanswered: u32,
     /// Tries again of records that the target refused.
     retried: u64,
+    /// What it created at the target was found there.
+    pub(crate) proven: bool,
 }
 
 /// How long a target in trouble is left alone at first, where the run goes on until it is well again.

@@ -37,7 +37,7 @@ const SHOWN_AT_ONCE: usize = 100;
 #[derive(Clone)]
 pub(super) struct RecordFlow {
     flow: Flow,
-    to: Arc<dyn RecordTarget>,
+    pub(super) to: Arc<dyn RecordTarget>,
 }
 
 impl RecordFlow {
@@ -85,12 +85,15 @@ impl Engine {
         let _turn = lane.turn().await;
         self.store.recover(&flow.target, &self.recovery(flow)).await?;
         let until = self.clock.monotonic().saturating_add(time);
-        let batch = flow.to.abilities().batch.max(1);
         let mut under_way = UnderWay::new();
         let mut waiting: VecDeque<Calling> = VecDeque::new();
         let (mut busy, mut ended): (Vec<i64>, Vec<Ended>) = (Vec::new(), Vec::new());
         let mut ending = false;
         loop {
+            let batch = match self.is_unproven(flow) {
+                true => 1,
+                false => flow.to.abilities().batch.max(1),
+            };
             let room = match ending || !waiting.is_empty() {
                 true => 0,
                 false => self.width(flow).saturating_sub(under_way.len()),
@@ -134,10 +137,15 @@ impl Engine {
                 self.count(flow, &outcome);
                 ended.extend(outcome.ended);
                 let mut more = Vec::new();
+                let is_found = !matches!(outcome.proof, Some(Err(_)));
+                if let Some(proof) = outcome.proof {
+                    let proved = self.proved(flow, proof);
+                    beside(&mut under_way, &mut more, proved).await?;
+                }
                 if let Some(error) = outcome.trouble {
                     let trouble = self.target_trouble(flow, error, outcome.answered);
                     beside(&mut under_way, &mut more, trouble).await?;
-                } else if outcome.answered {
+                } else if outcome.answered && is_found {
                     beside(&mut under_way, &mut more, self.target_answers(flow)).await?;
                 }
                 outcomes.extend(more);
@@ -150,9 +158,10 @@ impl Engine {
         }
     }
 
-    /// How many calls are under way at once: one is enough to find out whether a target is well again.
+    /// How many calls are under way at once: one is enough to find out whether a target is well again, and whether it
+    /// can be searched.
     fn width(&self, flow: &RecordFlow) -> usize {
-        if self.is_in_trouble(&flow.name) {
+        if self.is_in_trouble(&flow.name) || self.is_unproven(flow) {
             1
         } else {
             flow.to.concurrency().max(1)
@@ -191,7 +200,8 @@ impl Engine {
             now: clock.now(),
             ..terms
         };
-        call.make(flow.to.clone(), at_end).boxed()
+        let unproven = self.is_unproven(flow).then(|| self.clock.clone());
+        call.make(flow.to.clone(), at_end, unproven).boxed()
     }
 
     fn count(&mut self, flow: &RecordFlow, outcome: &Outcome) {

@@ -43,7 +43,7 @@ struct Erp {
 impl Erp {
     fn open() -> anyhow::Result<Erp> {
         let mut process = Command::new(program("selorax-sync"))
-            .args(["sandbox", "--erp", "--listen", "127.0.0.1:0"])
+            .args(["sandbox", "--erp", "--stock", "0", "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

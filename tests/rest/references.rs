@@ -1,0 +1,76 @@
+//! ER-13: an ERP that does not keep a reference as it was sent.
+
+use sandbox::erp::{Fault, Kind, Rule, Spoil};
+
+use super::{failures, once};
+use crate::support::{Erp, ErpSetup, Shop};
+
+fn cut() -> Rule {
+    let member = "reference".to_owned();
+    Rule::create(Fault::Spoil(Spoil::Cut { member, chars: 2 }))
+}
+
+#[test]
+fn er_13_a_reference_that_is_cut_shows_at_the_first_create_and_nothing_more_is_sent() {
+    let shop = Shop::of(30);
+    let erp = Erp::open(|_| {});
+    let cut = erp.books().fault(cut());
+    let desk = ErpSetup::default().desk(&shop, &erp);
+    let said = once(&desk).ends(1).err;
+    assert!(said.contains("`find` does not find it"), "{said}");
+    assert_eq!(erp.books().truth_of("sales-orders").len(), 1, "one order, and no probe");
+    let status = desk.run(&["status", "--check"]);
+    let told = status.ends(3).out;
+    assert!(told.contains("Nothing more is sent until the reference"), "{told}");
+    assert_eq!(failures(&desk).len(), 0, "no record is to blame");
+
+    // As long as nothing is mended, a run adds one order and no more.
+    once(&desk).ends(1);
+    assert_eq!(erp.books().truth_of("sales-orders").len(), 2);
+
+    erp.books().remove_fault(cut);
+    once(&desk).ends(0);
+    let created = erp.created();
+    assert_eq!((created.len(), erp.books().truth_of("sales-orders").len()), (29, 30));
+    desk.run(&["status", "--check"]).ends(0);
+}
+
+#[test]
+fn er_13_what_was_created_first_is_looked_for_once_a_run() {
+    let shop = Shop::of(20);
+    let erp = Erp::open(|_| {});
+    let desk = ErpSetup::default().desk(&shop, &erp);
+    once(&desk).ends(0);
+    erp.check(&shop);
+    let requests = erp.books().requests();
+    let looks = requests.iter().filter(|asked| asked.kind == Kind::Find);
+    assert_eq!(looks.count(), 1);
+    let kinds: Vec<Kind> = requests.iter().take(3).map(|asked| asked.kind).collect();
+    assert_eq!(
+        kinds,
+        [Kind::Create, Kind::Find, Kind::Create],
+        "before the second create"
+    );
+}
+
+#[test]
+fn er_13_a_search_that_finds_another_record_is_told() {
+    let shop = Shop::of(10);
+    let erp = Erp::open(|_| {});
+    let setup = ErpSetup {
+        push: vec![
+            crate::support::CREATE.to_owned(),
+            // The same word for every order.
+            "find: {path: /sales-orders, params: {status: .status}, id: '.items[0].id'}".to_owned(),
+        ],
+        ..ErpSetup::default()
+    };
+    let desk = setup.desk(&shop, &erp);
+    // The first of all is found all the same.
+    once(&desk).ends(0);
+    shop.world().advance(std::time::Duration::from_secs(60));
+    shop.world().insert_orders(5);
+    let said = once(&desk).ends(1).err;
+    assert!(said.contains("it looks for too little"), "{said}");
+    assert_eq!(erp.books().truth_of("sales-orders").len(), 11);
+}
