@@ -6,7 +6,8 @@
 use contract::{Hash, Key, Malformed, Row, Stamp, Value};
 
 use crate::mapping::Mapping;
-use crate::store::{Aim, Link, LinkRow, Note, Parked, Want};
+use crate::engine::References;
+use crate::store::{Aim, Link, LinkRow, Need, Note, Parked, Want};
 
 /// Stands for the mapping in a link whose record was there before its flow began, and was not sent.
 pub const ABSORBED: Hash = Hash(0);
@@ -84,6 +85,8 @@ pub struct Decision {
     pub link: Option<Link>,
     pub want: Option<Want>,
     pub parked: Option<Parked>,
+    /// It cannot be mapped before these are at the target.
+    pub waits: Vec<Need>,
     pub notes: Vec<Note>,
 }
 
@@ -105,12 +108,14 @@ pub fn cancelled() -> Hash {
 }
 
 /// `cancels`: what the target's `cancel.when` says of the record; `None` where the target cannot cancel.
+/// `references`: what it refers to there.
 pub fn decide(
     flow: &str,
     mapping: &Mapping,
     known: &Known<'_>,
     record: &Value,
     cancels: Option<Result<bool, Malformed>>,
+    references: Result<References, Malformed>,
 ) -> Decision {
     let sent = known.link.and_then(|row| row.link.want_hash);
     let mut link = Link {
@@ -121,9 +126,16 @@ pub fn decide(
         mapping: mapping.print(),
         want_hash: sent,
     };
-    let fate = fate(mapping, record, sent.is_some(), cancels);
+    let fate = fate(mapping, record, sent.is_some(), cancels, references);
     let (wish, body) = match fate {
-        Ok(fate) => fate,
+        Ok(Fate::Sent(wish, body)) => (wish, body),
+        Ok(Fate::Waits(waits)) => {
+            return Decision {
+                link: Some(link),
+                waits,
+                ..Decision::default()
+            };
+        }
         Err(Malformed(reason)) => {
             let parked = Parked {
                 flow: flow.to_owned(),
@@ -167,34 +179,54 @@ pub fn decide(
     }
 }
 
-/// What is to become of the record at the target, and the rows to send as a JSON list. One that was never sent
-/// is never cancelled: it is not sent at all. One that was sent and no longer belongs there is cancelled where the
-/// target can, with whatever content it can still be given.
+/// What is to become of the record at the target.
+enum Fate {
+    /// With the rows to send as a JSON list.
+    Sent(Aim, String),
+    Waits(Vec<Need>),
+}
+
+/// One that was never sent is never cancelled: it is not sent at all. One that was sent and no longer belongs there
+/// is cancelled where the target can, with whatever content it can still be given.
 fn fate(
     mapping: &Mapping,
     record: &Value,
     sent: bool,
     cancels: Option<Result<bool, Malformed>>,
-) -> Result<(Aim, String), Malformed> {
-    let Some(cancels) = cancels else {
-        return Ok((Aim::Put, mapped(mapping, record, sent)?));
+    references: Result<References, Malformed>,
+) -> Result<Fate, Malformed> {
+    let ends = match cancels {
+        Some(cancels) => cancels? || (sent && !mapping.admits(record)?),
+        None => false,
     };
-    match (cancels? || (sent && !mapping.admits(record)?), sent) {
-        (false, _) => Ok((Aim::Put, mapped(mapping, record, sent)?)),
-        (true, false) => Ok((Aim::Put, "[]".to_owned())),
-        (true, true) => Ok((
-            Aim::Cancel,
-            mapping.apply_as_json(record).unwrap_or_else(|_| "[null]".to_owned()),
-        )),
+    match (ends, sent) {
+        (false, _) => mapped(mapping, record, sent, references),
+        (true, false) => Ok(Fate::Sent(Aim::Put, "[]".to_owned())),
+        // What is cancelled waits for nothing.
+        (true, true) => {
+            let refs = references.map_or(Value::Null, |references| references.refs);
+            let body = mapping.apply_as_json(record, &refs);
+            Ok(Fate::Sent(Aim::Cancel, body.unwrap_or_else(|_| "[null]".to_owned())))
+        }
     }
 }
 
-/// The rows to send, as a JSON list. `where` decides only about records that were never sent: one that was is kept up to date.
-fn mapped(mapping: &Mapping, record: &Value, sent: bool) -> Result<String, Malformed> {
+/// The rows to send, once all that they refer to is at the target. `where` decides only about records that were
+/// never sent: one that was is kept up to date.
+fn mapped(
+    mapping: &Mapping,
+    record: &Value,
+    sent: bool,
+    references: Result<References, Malformed>,
+) -> Result<Fate, Malformed> {
     if !sent && !mapping.admits(record)? {
-        return Ok("[]".to_owned());
+        return Ok(Fate::Sent(Aim::Put, "[]".to_owned()));
     }
-    mapping.apply_as_json(record)
+    let References { refs, missing } = references?;
+    if !missing.is_empty() {
+        return Ok(Fate::Waits(missing));
+    }
+    Ok(Fate::Sent(Aim::Put, mapping.apply_as_json(record, &refs)?))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod conflicts;
 mod hooks;
 mod losses;
 mod refusals;
+mod requires;
 mod tokens;
 
 use serde_json::Value;

@@ -15,6 +15,7 @@ mod records;
 mod report;
 mod sweeps;
 mod trouble;
+mod waits;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use records::{
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
+pub use waits::{Need, Wait};
 use trouble::explain;
 
 /// The first SQLite without the race that can corrupt a WAL file with two writing connections.

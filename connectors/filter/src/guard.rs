@@ -65,7 +65,10 @@ pub(crate) fn read<'s>(source: &'s str, env: &Env) -> Result<Tree<'s>, CompileEr
     Guard {
         source,
         env,
-        vars: vec!["$record"],
+        vars: match env.refs.is_empty() {
+            true => vec!["$record"],
+            false => vec!["$record", "$refs"],
+        },
     }
     .term(&tree, false)?;
     Ok(tree)
@@ -205,6 +208,9 @@ impl<'s> Guard<'s, '_> {
             Term::Var(name) => self.var(name),
             Term::Path(start, parts) => {
                 self.term(start, path)?;
+                if let (Term::Var(refs @ "$refs"), Some((Part::Index(index), _))) = (&**start, parts.0.first()) {
+                    self.reference(refs, index)?;
+                }
                 for (part, _) in &parts.0 {
                     match part {
                         Part::Index(index) => self.term(index, false)?,
@@ -301,6 +307,10 @@ impl<'s> Guard<'s, '_> {
             return Ok(());
         }
         match name {
+            "$refs" => {
+                let hint = "add `requires: [customers]` to the flow; `$refs` is known in its `map`".to_owned();
+                self.error(name, "`$refs` is not known here".to_owned(), Some(hint))
+            }
             "$ENV" | "$__prog_args" | "$__loc__" => {
                 self.refuse(name, &format!("`{name}`"), "a filter sees its record and nothing else")
             }
@@ -309,6 +319,20 @@ impl<'s> Guard<'s, '_> {
                 self.error(name, format!("unknown variable `{name}`"), near)
             }
         }
+    }
+
+    /// What stands behind `$refs.`: a name that is none would be null for every record.
+    fn reference(&self, refs: &'s str, index: &Tree<'s>) -> Checked {
+        let Some(name) = literal(index).filter(|name| !self.env.refs.contains(name)) else {
+            return Ok(());
+        };
+        let known = self.env.refs.iter().map(String::as_str);
+        let hint = match nearest(&name, known.clone()) {
+            Some(near) => format!("did you mean `$refs.{near}`?"),
+            None => format!("`requires` names: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("`$refs` has no `{}`", crate::val::excerpt(&name, 40));
+        self.error(refs, message, Some(hint))
     }
 
     fn call(&mut self, name: &'s str, args: &[Tree<'s>], path: bool) -> Checked {

@@ -19,6 +19,7 @@ fn env() -> Env {
     };
     Env {
         tables: [("codes".to_owned(), strict), ("any".to_owned(), lenient)].into(),
+        ..Env::default()
     }
 }
 
