@@ -37,7 +37,8 @@ impl Engine {
     pub async fn backfill(&mut self, range: Range) -> anyhow::Result<()> {
         self.begin().await?;
         let mut flows = self.flows.clone();
-        flows.sort_by_key(|flow| flow.depth);
+        // What is read for one flow of a feed is decided on for all of them.
+        flows.sort_by_key(|flow| self.depth_of(&flow.feed));
         for flow in flows {
             if self.is_feed_stopped(&flow.feed) {
                 continue;

@@ -433,15 +433,10 @@ impl Engine {
 
     /// Those that others wait for come first.
     pub fn feeds(&self) -> Vec<String> {
-        let mut feeds: Vec<(usize, String)> = Vec::new();
-        for flow in &self.flows {
-            match feeds.iter_mut().find(|(_, feed)| *feed == flow.feed) {
-                Some((depth, _)) => *depth = flow.depth.max(*depth),
-                None => feeds.push((flow.depth, flow.feed.clone())),
-            }
-        }
-        feeds.sort();
-        feeds.into_iter().map(|(_, feed)| feed).collect()
+        let mut feeds: Vec<String> = self.flows.iter().map(|flow| flow.feed.clone()).collect();
+        feeds.sort_by_cached_key(|feed| (self.depth_of(feed), feed.clone()));
+        feeds.dedup();
+        feeds
     }
 
     pub(crate) fn of_feed(&self, feed: &str) -> Vec<Flow> {

@@ -98,6 +98,12 @@ impl Engine {
         delivered
     }
 
+    /// What is read of a feed is decided on for all its flows, so it comes after all that any of them requires.
+    pub(super) fn depth_of(&self, feed: &str) -> usize {
+        let own = self.flows.iter().filter(|flow| flow.feed == feed);
+        own.map(|flow| flow.depth).max().unwrap_or(0)
+    }
+
     /// What is waited for has changed hands: whoever reads at these feeds has something to do.
     pub(super) fn ring_feeds<'a>(&self, feeds: impl Iterator<Item = &'a String>) {
         for feed in feeds {

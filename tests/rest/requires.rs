@@ -110,18 +110,23 @@ fn each_customer_goes_once_and_before_its_orders_and_guests_go_with_null() {
 
 #[test]
 fn a_history_goes_in_one_run_and_nobody_waits_in_it() {
-    let shop = Shop::of(60);
-    let erp = Erp::open(|_| {});
-    let desk = setup().desk(&shop, &erp);
-    desk.run(&["--backfill"]).ends(0);
-    check_but(&shop, &erp, &[]);
-    let reads = |order: &i64| {
-        let path = format!("/orders/{order}");
+    let readings = |setup: &ErpSetup| {
+        let shop = Shop::of(60);
+        let erp = Erp::open(|_| {});
+        setup.desk(&shop, &erp).run(&["--backfill"]).ends(0);
+        erp.check(&shop);
+        if setup.flow.contains(&"requires: [customers]".to_owned()) {
+            check_but(&shop, &erp, &[]);
+        }
         let requests = shop.world().requests();
-        requests.iter().filter(|asked| asked.path.ends_with(&path)).count()
+        requests.iter().filter(|asked| asked.path.contains("/orders/1")).count()
     };
-    let twice: Vec<i64> = shop.world().final_orders().into_keys().filter(|id| reads(id) > 1).collect();
-    assert_eq!(twice, [0_i64; 0], "read twice");
+    let without = ErpSetup {
+        flow: Vec::new(),
+        map: Vec::new(),
+        ..setup()
+    };
+    assert_eq!(readings(&setup()), readings(&without), "orders that were read by their id");
 }
 
 #[test]
@@ -310,7 +315,7 @@ fn products_of_all_lines_are_required_and_mapped_by_their_keys() {
     let orders = created(&erp, "sales-orders");
     for (id, order) in shop.world().final_orders() {
         let told: serde_json::Value = serde_json::from_str(&orders[&id.to_string()].record).unwrap();
-        let ids = order.lines.iter().map(|line| items[&line.product_id.to_string()].id.clone());
+        let ids = order.lines.iter().map(|line| line.product_id.map(|id| items[&id.to_string()].id.clone()));
         assert_eq!(told["items"], serde_json::json!(ids.collect::<Vec<_>>()), "order {id}");
     }
 }
