@@ -5,8 +5,8 @@
 
 use contract::{Hash, Key, Malformed, Row, Stamp, Value};
 
-use crate::mapping::Mapping;
 use crate::engine::References;
+use crate::mapping::Mapping;
 use crate::store::{Aim, Link, LinkRow, Need, Note, Parked, Want};
 
 /// Stands for the mapping in a link whose record was there before its flow began, and was not sent.

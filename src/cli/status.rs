@@ -281,7 +281,10 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
         grouped(queue.failed)
     );
     if queue.waiting > 0 {
-        outln!("  required      {} wait for others that they require", grouped(queue.waiting));
+        outln!(
+            "  required      {} wait for others that they require",
+            grouped(queue.waiting)
+        );
     }
     outln!("  delivered     {} files", grouped(report.files));
     if report.deleted > 0 {

@@ -68,7 +68,9 @@ impl Config {
         meant.sort_by_key(|flow| flow.depth);
         let known = meant.into_iter().map(|flow| flow.name.clone());
         // A name that the config does not have is somebody else's complaint.
-        let unknown = names.iter().filter(|name| self.flows.iter().all(|flow| flow.name != **name));
+        let unknown = names
+            .iter()
+            .filter(|name| self.flows.iter().all(|flow| flow.name != **name));
         known.chain(unknown.cloned()).collect()
     }
 }

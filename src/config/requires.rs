@@ -3,9 +3,9 @@
 
 use contract::settings::{Reader, nearest};
 
+use super::Mode;
 use super::flows::{Feed, Flow};
 use super::sections::Connectors;
-use super::Mode;
 use crate::mapping::Reference;
 
 /// The flow that delivers what another one requires, and its two ends.
@@ -34,7 +34,7 @@ pub(super) fn tie(file: &mut Reader<'_>, flows: &mut [Flow], mode: Mode, connect
         && let Some((at, circle)) = circle(flows)
         && let Some(reference) = flows[at].mapping.requires().first()
     {
-        let message = format!("the flows require each other in a circle: {}", circle.join(", "));
+        let message = format!("these flows require each other: {}", circle.join(", "));
         let hint = Some("take one of them out of `requires`".to_owned());
         problems.push((reference.span, reference.path.clone(), (message, hint)));
     }
@@ -49,14 +49,13 @@ pub(super) fn tie(file: &mut Reader<'_>, flows: &mut [Flow], mode: Mode, connect
     }
 }
 
-fn provider(
-    flow: &Flow,
-    reference: &Reference,
-    flows: &[Flow],
-    connectors: &Connectors,
-) -> Result<Provider, Wrong> {
+fn provider(flow: &Flow, reference: &Reference, flows: &[Flow], connectors: &Connectors) -> Result<Provider, Wrong> {
     let target = &flow.to.connector;
-    if connectors.ready.get(target).is_some_and(|target| !target.takes_records()) {
+    if connectors
+        .ready
+        .get(target)
+        .is_some_and(|target| !target.takes_records())
+    {
         let message = format!("`requires` is for targets that take records one by one, and `{target}` does not");
         return Err((message, Some("remove `requires`".to_owned())));
     }
@@ -77,7 +76,11 @@ fn provider(
     }
     let fits = |known: &&Flow| known.from == from && known.to.connector == *target;
     let fitting: Vec<&Flow> = flows.iter().filter(fits).collect();
-    let others: Vec<&Flow> = fitting.iter().copied().filter(|known| known.name != flow.name).collect();
+    let others: Vec<&Flow> = fitting
+        .iter()
+        .copied()
+        .filter(|known| known.name != flow.name)
+        .collect();
     let names = || others.iter().map(|known| known.name.as_str());
     let found = match &reference.flow {
         Some(name) if *name == flow.name => return Err(itself(&flow.name)),
@@ -104,8 +107,10 @@ fn provider(
                 let all = names().collect::<Vec<_>>().join(", ");
                 let message = format!("several flows bring {from} to `{target}`: {all}");
                 let hint = format!(
-                    "name one: `requires: {{{}: {{key: .the.key, flow: {}}}}}`",
-                    from.resource, first.name
+                    "name one: `requires: {{{}: {{key: '{}', flow: {}}}}}`",
+                    from.resource,
+                    reference.filter(),
+                    first.name
                 );
                 return Err((message, Some(hint)));
             }
@@ -123,12 +128,13 @@ fn itself(flow: &str) -> Wrong {
     (message, Some("take it out of `requires`".to_owned()))
 }
 
-/// The first flow that requires itself by way of others, and the names of the way.
+/// The first flow that requires itself by way of others, and the names of all on that way.
 fn circle(flows: &[Flow]) -> Option<(usize, Vec<String>)> {
     let at = (0..flows.len()).find(|at| required(flows, &flows[*at].name).contains(&flows[*at].name))?;
     let name = &flows[at].name;
-    let on_it = |other: &&String| required(flows, other).contains(name);
-    Some((at, required(flows, name).iter().filter(on_it).cloned().collect()))
+    let ahead = required(flows, name);
+    let on_it = |other: &&Flow| ahead.contains(&other.name) && required(flows, &other.name).contains(name);
+    Some((at, flows.iter().filter(on_it).map(|flow| flow.name.clone()).collect()))
 }
 
 /// The names of all flows that a flow requires, by way of others too; each once.

@@ -271,7 +271,11 @@ impl Engine {
                 self.lanes.of(&flow.target).bell.notify_one();
             }
         }
-        self.ring_feeds(keep.waits.iter().flat_map(|wait| wait.needs.iter().map(|need| &need.feed)));
+        self.ring_feeds(
+            keep.waits
+                .iter()
+                .flat_map(|wait| wait.needs.iter().map(|need| &need.feed)),
+        );
         Ok(())
     }
 

@@ -53,8 +53,14 @@ pub async fn references(
             Some(store) if !wanted.is_empty() => store.held(&provider.target, &provider.feed, &wanted).await?,
             _ => Vec::new(),
         };
-        let ids: Vec<(Key, Key)> = held.into_iter().filter_map(|(key, held)| Some((key, held.id?))).collect();
-        for key in wanted.into_iter().filter(|key| ids.iter().all(|(known, _)| known != *key)) {
+        let ids: Vec<(Key, Key)> = held
+            .into_iter()
+            .filter_map(|(key, held)| Some((key, held.id?)))
+            .collect();
+        for key in wanted
+            .into_iter()
+            .filter(|key| ids.iter().all(|(known, _)| known != *key))
+        {
             missing.push(Need {
                 flow: provider.flow.clone(),
                 feed: provider.feed.clone(),
@@ -82,7 +88,12 @@ fn refs(flow: &Flow, keys: &[Keys], known: &[Vec<(Key, Key)>]) -> Value {
 impl Engine {
     /// Reads and delivers what other flows of this run wait for, so that they need not wait for it.
     pub(super) async fn go_first(&mut self, feed: &str) -> anyhow::Result<()> {
-        let first: Vec<Flow> = self.flows.iter().filter(|flow| flow.feed == feed && !flow.required_by.is_empty()).cloned().collect();
+        let first: Vec<Flow> = self
+            .flows
+            .iter()
+            .filter(|flow| flow.feed == feed && !flow.required_by.is_empty())
+            .cloned()
+            .collect();
         if first.is_empty() {
             return Ok(());
         }

@@ -324,13 +324,7 @@ impl Leaf {
 }
 
 /// A fingerprint of what the mapping is, so that records are looked at again when it changes.
-fn print(
-    admits: Option<&Leaf>,
-    each: Option<&Leaf>,
-    map: Option<&Tree>,
-    requires: &[Reference],
-    env: &Env,
-) -> Hash {
+fn print(admits: Option<&Leaf>, each: Option<&Leaf>, map: Option<&Tree>, requires: &[Reference], env: &Env) -> Hash {
     let mut tables = Vec::new();
     let mut parts = vec![Value::from(1)];
     for leaf in [admits, each] {

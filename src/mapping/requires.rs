@@ -44,6 +44,11 @@ impl Keys {
 }
 
 impl Reference {
+    /// The filter as it stands in the config, or would stand there.
+    pub fn filter(&self) -> &str {
+        self.leaf.filter.source()
+    }
+
     /// One key, a list of keys, or null where the record refers to none.
     pub(super) fn keys(&self, record: &Subject<'_>) -> Result<Keys, Malformed> {
         match self.leaf.one(record, record)? {
@@ -145,7 +150,10 @@ impl Read<'_, '_, '_> {
     /// `[customers]`: by the filter that everybody would write.
     fn by_name(&mut self, node: &Node, at: usize, env: &Env) -> Option<Reference> {
         let path = format!("requires[{at}]");
-        let Kind::Scalar { text, secret: false, .. } = &node.kind else {
+        let Kind::Scalar {
+            text, secret: false, ..
+        } = &node.kind
+        else {
             let message = format!("expected a resource's name, found {}", node.shown());
             self.problem(node.span, &path, message, None);
             return None;
@@ -164,9 +172,17 @@ impl Read<'_, '_, '_> {
         let path = format!("requires.{resource}");
         let (filter, flow) = match &node.kind {
             Kind::Map(fields) => {
-                for (name, _) in fields.iter().filter(|(name, _)| !["key", "flow"].contains(&name.text.as_str())) {
+                for (name, _) in fields
+                    .iter()
+                    .filter(|(name, _)| !["key", "flow"].contains(&name.text.as_str()))
+                {
                     let hint = Some("it has `key`, a jq filter, and `flow`".to_owned());
-                    self.problem(name.span, &format!("{path}.{}", name.text), "unknown key".to_owned(), hint);
+                    self.problem(
+                        name.span,
+                        &format!("{path}.{}", name.text),
+                        "unknown key".to_owned(),
+                        hint,
+                    );
                 }
                 (node.get("key"), node.get("flow"))
             }

@@ -220,7 +220,13 @@ fn a_filter_from_outside_the_file_is_never_shown() {
     let found = problems(&map(vec![("map", map(vec![("a", secret("hunter2"))]))]));
     assert!(!format!("{found:?}").contains("hunter2"));
     let mapping = read(&map(vec![("map", map(vec![("a", secret(".hunter2.x | tonumber"))]))]));
-    assert!(!mapping.apply(&record(), &Value::Null).unwrap_err().0.contains("hunter2"));
+    assert!(
+        !mapping
+            .apply(&record(), &Value::Null)
+            .unwrap_err()
+            .0
+            .contains("hunter2")
+    );
 }
 
 #[test]

@@ -43,8 +43,8 @@ pub use records::{
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
-pub use waits::{Need, Wait};
 use trouble::explain;
+pub use waits::{Need, Wait};
 
 /// The first SQLite without the race that can corrupt a WAL file with two writing connections.
 const SQLITE_LEAST: (u32, u32, u32) = (3, 51, 3);

@@ -245,7 +245,13 @@ impl Store {
         let turned = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             settle(&mut transaction, course, ended, self.now()).await?;
-            super::waits::settled(&mut transaction, course.feed, ended.iter().map(|row| &row.key), self.now()).await?;
+            super::waits::settled(
+                &mut transaction,
+                course.feed,
+                ended.iter().map(|row| &row.key),
+                self.now(),
+            )
+            .await?;
             let due = match claim.most {
                 0 => Vec::new(),
                 _ => due(&mut transaction, course, claim, self.now()).await?,

@@ -37,7 +37,10 @@ pub struct Need {
 impl std::fmt::Display for Need {
     /// `customers 55`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let resource = self.feed.split_once('.').map_or(self.feed.as_str(), |(_, resource)| resource);
+        let resource = self
+            .feed
+            .split_once('.')
+            .map_or(self.feed.as_str(), |(_, resource)| resource);
         write!(f, "{resource} {}", self.key.0)
     }
 }
@@ -172,7 +175,10 @@ async fn review(
                 (Standing::Coming, Silent::Ask) => hurry(connection, need, at).await?,
                 (Standing::Silent, Silent::Ask) => ask(connection, need, at).await?,
                 (Standing::Silent, Silent::Park) => {
-                    let why = format!("`{}` does not send: its `where` says no, or it is from before it began", need.flow);
+                    let why = format!(
+                        "`{}` does not send: its `where` says no, or it is from before it began",
+                        need.flow
+                    );
                     park(connection, &waiter, &why, at).await?;
                     next.push((waiter.feed, vec![Key(waiter.key).whole().0]));
                 }
@@ -256,14 +262,15 @@ fn standing(row: &sqlx::sqlite::SqliteRow) -> Standing {
 
 /// One record less to wait for. With the last one the record is read again, because what it was is not kept.
 async fn arrived(connection: &mut SqliteConnection, waiter: &Waiter, at: Stamp) -> sqlx::Result<()> {
-    let again: Option<bool> =
-        sqlx::query_scalar("DELETE FROM waits WHERE flow = ?1 AND key = ?2 AND need_flow = ?3 AND need_key = ?4 RETURNING again")
-            .bind(&waiter.flow)
-            .bind(&waiter.key)
-            .bind(&waiter.need.flow)
-            .bind(&waiter.need.key.0)
-            .fetch_optional(&mut *connection)
-            .await?;
+    let again: Option<bool> = sqlx::query_scalar(
+        "DELETE FROM waits WHERE flow = ?1 AND key = ?2 AND need_flow = ?3 AND need_key = ?4 RETURNING again",
+    )
+    .bind(&waiter.flow)
+    .bind(&waiter.key)
+    .bind(&waiter.need.flow)
+    .bind(&waiter.need.key.0)
+    .fetch_optional(&mut *connection)
+    .await?;
     let left: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM waits WHERE flow = ?1 AND key = ?2)")
         .bind(&waiter.flow)
         .bind(&waiter.key)

@@ -54,7 +54,10 @@ pub(super) fn summary(voice: &dyn Voice, flow: &Flow, ledger: &Ledger, queue: &Q
         }
     ));
     if queue.waiting > 0 {
-        voice.out(&format!("  waiting  {} for others that they require", counted(queue.waiting, "record")));
+        voice.out(&format!(
+            "  waiting  {} for others that they require",
+            counted(queue.waiting, "record")
+        ));
     }
 }
 

@@ -58,7 +58,9 @@ fn check_but(shop: &Shop, erp: &Erp, absent: &[i64]) {
     let customers = created(erp, "customers");
     let orders = created(erp, "sales-orders");
     for (id, order) in shop.world().final_orders() {
-        let Some(held) = orders.get(&id.to_string()) else { continue };
+        let Some(held) = orders.get(&id.to_string()) else {
+            continue;
+        };
         let told: serde_json::Value = serde_json::from_str(&held.record).unwrap();
         match order.user_id {
             None => assert!(told["customer_id"].is_null(), "{told}"),
@@ -101,8 +103,10 @@ fn each_customer_goes_once_and_before_its_orders_and_guests_go_with_null() {
     shop.world().advance(Duration::from_secs(3_600));
     let id = shop.some_ids(3)[1];
     let customer = customer_of(shop.world(), id);
-    shop.world().update_customer(customer, |customer| customer.name = "Nila".to_owned().into());
-    shop.world().update_order(id, |order: &mut Order| order.status = "delivered".to_owned());
+    shop.world()
+        .update_customer(customer, |customer| customer.name = "Nila".to_owned().into());
+    shop.world()
+        .update_order(id, |order: &mut Order| order.status = "delivered".to_owned());
     once(&desk).ends(0);
     assert_eq!(erp.books().truth().len(), commits + 2);
     desk.find_secrets();
@@ -126,7 +130,11 @@ fn a_history_goes_in_one_run_and_nobody_waits_in_it() {
         map: Vec::new(),
         ..setup()
     };
-    assert_eq!(readings(&setup()), readings(&without), "orders that were read by their id");
+    assert_eq!(
+        readings(&setup()),
+        readings(&without),
+        "orders that were read by their id"
+    );
 }
 
 #[test]
@@ -146,9 +154,16 @@ fn er_10_a_customer_that_is_refused_parks_its_orders_and_no_others_and_all_go_on
     let parked = failures(&desk);
     assert_eq!(parked.len(), 1 + theirs.len(), "{parked:#?}");
     for order in &theirs {
-        let failure = parked.iter().find(|failure| failure["record"] == order.to_string()).unwrap();
+        let failure = parked
+            .iter()
+            .find(|failure| failure["record"] == order.to_string())
+            .unwrap();
         let reason = failure["reason"].as_str().unwrap();
-        for part in [&format!("waits for customers {customer}"), "`customers-to-erp`", "Tax number is missing"] {
+        for part in [
+            &format!("waits for customers {customer}"),
+            "`customers-to-erp`",
+            "Tax number is missing",
+        ] {
             assert!(reason.contains(part), "{part} is not in {reason}");
         }
     }
@@ -157,7 +172,10 @@ fn er_10_a_customer_that_is_refused_parks_its_orders_and_no_others_and_all_go_on
 
     // The ERP is put right; retrying the customer alone is enough.
     erp.books().remove_fault(refuse);
-    let failure = parked.iter().find(|failure| failure["record"] == customer.to_string()).unwrap();
+    let failure = parked
+        .iter()
+        .find(|failure| failure["record"] == customer.to_string())
+        .unwrap();
     desk.run(&["failures", "retry", &failure["id"].to_string()]).ends(0);
     check_but(&shop, &erp, &[]);
     assert_eq!(failures(&desk).len(), 0);
@@ -174,7 +192,14 @@ fn er_10_retrying_all_brings_everything_once() {
     let refuse = erp.books().fault(Rule::new(Kind::Write, refuse).of("customers"));
     let desk = setup().desk(&shop, &erp);
     once(&desk).ends(3);
-    assert_eq!(created(&erp, "sales-orders").len(), shop.world().final_orders().values().filter(|order| order.user_id.is_none()).count());
+    assert_eq!(
+        created(&erp, "sales-orders").len(),
+        shop.world()
+            .final_orders()
+            .values()
+            .filter(|order| order.user_id.is_none())
+            .count()
+    );
     erp.books().remove_fault(refuse);
     retry_all(&desk);
     once(&desk).ends(0);
@@ -221,11 +246,18 @@ fn a_customer_that_is_gone_parks_the_order_and_one_from_before_the_flow_began_is
     let parked = failures(&desk);
     assert_eq!(parked.len(), theirs.len(), "{parked:#?}");
     let reason = parked[0]["reason"].as_str().unwrap();
-    assert!(reason.contains(&format!("waits for customers {gone}, which is no longer at its source")), "{reason}");
+    assert!(
+        reason.contains(&format!("waits for customers {gone}, which is no longer at its source")),
+        "{reason}"
+    );
     // Of the customers only those went that orders refer to.
     let referred = shop.world().final_orders();
     for customer in created(&erp, "customers").keys() {
-        assert!(referred.values().any(|order| order.user_id.map(|id| id.to_string()).as_ref() == Some(customer)));
+        assert!(
+            referred
+                .values()
+                .any(|order| order.user_id.map(|id| id.to_string()).as_ref() == Some(customer))
+        );
     }
 }
 
@@ -255,7 +287,12 @@ fn an_order_waits_while_its_customer_is_on_its_way_and_that_is_told() {
     let erp = Erp::open(|_| {});
     let down = erp.books().fault(Rule::new(Kind::Write, Fault::Down).of("customers"));
     let desk = setup().desk(&shop, &erp);
-    let waiting = shop.world().final_orders().values().filter(|order| order.user_id.is_some()).count();
+    let waiting = shop
+        .world()
+        .final_orders()
+        .values()
+        .filter(|order| order.user_id.is_some())
+        .count();
     desk.run(&["--once", "orders-to-erp", "--wait", "0s"]);
     let told = desk.run(&["status", "--json"]).out;
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
@@ -301,7 +338,9 @@ fn products_of_all_lines_are_required_and_mapped_by_their_keys() {
         "    find: {path: /items, params: {reference: .reference}, id: '.items[].id'}",
     ]));
     setup.flow = lines(["requires: [customers, products]"]);
-    setup.map.push("items: '[.lines[] | $refs.products[.product_id | tostring]]'".to_owned());
+    setup
+        .map
+        .push("items: '[.lines[] | $refs.products[.product_id | tostring]]'".to_owned());
     setup.flows.extend(lines([
         "products-to-erp:",
         "  from: store.products",
@@ -315,7 +354,10 @@ fn products_of_all_lines_are_required_and_mapped_by_their_keys() {
     let orders = created(&erp, "sales-orders");
     for (id, order) in shop.world().final_orders() {
         let told: serde_json::Value = serde_json::from_str(&orders[&id.to_string()].record).unwrap();
-        let ids = order.lines.iter().map(|line| line.product_id.map(|id| items[&id.to_string()].id.clone()));
+        let ids = order
+            .lines
+            .iter()
+            .map(|line| line.product_id.map(|id| items[&id.to_string()].id.clone()));
         assert_eq!(told["items"], serde_json::json!(ids.collect::<Vec<_>>()), "order {id}");
     }
 }

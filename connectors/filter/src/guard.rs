@@ -308,7 +308,9 @@ impl<'s> Guard<'s, '_> {
         }
         match name {
             "$refs" => {
-                let hint = "add `requires: [customers]` to the flow; `$refs` is known in its `map`".to_owned();
+                let hint =
+                    "`$refs` is known in the `map` of a flow that has `requires`, such as `requires: [customers]`"
+                        .to_owned();
                 self.error(name, "`$refs` is not known here".to_owned(), Some(hint))
             }
             "$ENV" | "$__prog_args" | "$__loc__" => {

@@ -305,7 +305,9 @@ fn program(source: &str) -> Result<jaq_core::Filter<Engine>, CompileError> {
     let arena = Arena::default();
     let modules = Loader::new(prelude).load(&arena, File { code: source, path: () });
     let modules = modules.map_err(|_| fault("the filter cannot be read", whole.clone()))?;
-    let compiler = Compiler::default().with_global_vars(["$record", "$refs"]).with_funs(funs::all());
+    let compiler = Compiler::default()
+        .with_global_vars(["$record", "$refs"])
+        .with_funs(funs::all());
     compiler.compile(modules).map_err(|errors| {
         let first = errors.first().and_then(|(_, undefined)| undefined.first());
         match first {
