@@ -5,7 +5,6 @@
 
 use contract::{Hash, Key, Malformed, Row, Stamp, Value};
 
-use crate::engine::References;
 use crate::mapping::Mapping;
 use crate::store::{Aim, Link, LinkRow, Need, Note, Parked, Want};
 
@@ -76,6 +75,31 @@ pub fn absorbed(flow: &str, key: &Key, stamp: Option<Stamp>, row_hash: Hash) -> 
         row_hash,
         mapping: ABSORBED,
         want_hash: None,
+    }
+}
+
+/// What a record refers to at its target.
+#[derive(Clone, Debug)]
+pub struct References {
+    /// What `$refs` is; null stands for what is not known.
+    pub refs: Value,
+    /// The records whose ids are not known yet.
+    pub missing: Vec<Need>,
+}
+
+impl References {
+    /// Of a record that refers to nothing.
+    pub fn none() -> References {
+        References {
+            refs: Value::Map(contract::Fields::default()),
+            missing: Vec::new(),
+        }
+    }
+
+    /// `customers 55, products 7`
+    pub fn told(&self) -> String {
+        let told: Vec<String> = self.missing.iter().map(Need::to_string).collect();
+        told.join(", ")
     }
 }
 

@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use crate::mapping::Mapping;
 use crate::store::{Course, Coverage, Due, Keep, Queue, Store};
 
+pub use crate::decide::References;
 pub use backfill::Range;
 pub use lanes::{Job, Lane, Lanes};
-pub use refs::{References, references};
+pub use refs::references;
 pub use sweep::SweepReport;
 
 /// A flow with everything it needs to run.

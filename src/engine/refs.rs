@@ -4,33 +4,9 @@
 use contract::{Key, Malformed, Value};
 
 use super::{Engine, Flow};
+use crate::decide::References;
 use crate::mapping::Keys;
 use crate::store::{Need, Store};
-
-/// A record's references.
-#[derive(Clone, Debug)]
-pub struct References {
-    /// What `$refs` is; null stands for what is not known.
-    pub refs: Value,
-    /// The records whose ids are not known yet.
-    pub missing: Vec<Need>,
-}
-
-impl References {
-    /// Of a record that refers to nothing.
-    pub fn none() -> References {
-        References {
-            refs: Value::Map(contract::Fields::default()),
-            missing: Vec::new(),
-        }
-    }
-
-    /// `customers 55, products 7`
-    pub fn told(&self) -> String {
-        let told: Vec<String> = self.missing.iter().map(Need::to_string).collect();
-        told.join(", ")
-    }
-}
 
 /// Looks up what the target calls the records that this one refers to. Without a state file nothing is known.
 pub async fn references(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sandbox::erp::{Commit, Deed, Fault, Kind, Rule};
 use sandbox::{Order, World};
+use serde_json::Value;
 
 use super::{failures, once};
 use crate::support::{Desk, Erp, ErpSetup, Shop};
@@ -61,7 +62,7 @@ fn check_but(shop: &Shop, erp: &Erp, absent: &[i64]) {
         let Some(held) = orders.get(&id.to_string()) else {
             continue;
         };
-        let told: serde_json::Value = serde_json::from_str(&held.record).unwrap();
+        let told: Value = serde_json::from_str(&held.record).unwrap();
         match order.user_id {
             None => assert!(told["customer_id"].is_null(), "{told}"),
             Some(customer) => {
@@ -81,6 +82,12 @@ fn orders_of(world: &World, customer: i64) -> Vec<i64> {
     let orders = world.final_orders().into_iter();
     let own = orders.filter(|(_, order)| order.user_id == Some(customer));
     own.map(|(id, _)| id).collect()
+}
+
+fn failure_of(parked: &[Value], record: i64) -> &Value {
+    let record = record.to_string();
+    let own = |failure: &&Value| failure["record"].as_str() == Some(&record);
+    parked.iter().find(own).unwrap()
 }
 
 fn retry_all(desk: &Desk) {
@@ -104,7 +111,7 @@ fn each_customer_goes_once_and_before_its_orders_and_guests_go_with_null() {
     let id = shop.some_ids(3)[1];
     let customer = customer_of(shop.world(), id);
     shop.world()
-        .update_customer(customer, |customer| customer.name = "Nila".to_owned().into());
+        .update_customer(customer, |customer| customer.name = "Nila".to_owned());
     shop.world()
         .update_order(id, |order: &mut Order| order.status = "delivered".to_owned());
     once(&desk).ends(0);
@@ -154,10 +161,7 @@ fn er_10_a_customer_that_is_refused_parks_its_orders_and_no_others_and_all_go_on
     let parked = failures(&desk);
     assert_eq!(parked.len(), 1 + theirs.len(), "{parked:#?}");
     for order in &theirs {
-        let failure = parked
-            .iter()
-            .find(|failure| failure["record"] == order.to_string())
-            .unwrap();
+        let failure = failure_of(&parked, *order);
         let reason = failure["reason"].as_str().unwrap();
         for part in [
             &format!("waits for customers {customer}"),
@@ -172,10 +176,7 @@ fn er_10_a_customer_that_is_refused_parks_its_orders_and_no_others_and_all_go_on
 
     // The ERP is put right; retrying the customer alone is enough.
     erp.books().remove_fault(refuse);
-    let failure = parked
-        .iter()
-        .find(|failure| failure["record"] == customer.to_string())
-        .unwrap();
+    let failure = failure_of(&parked, customer);
     desk.run(&["failures", "retry", &failure["id"].to_string()]).ends(0);
     check_but(&shop, &erp, &[]);
     assert_eq!(failures(&desk).len(), 0);
@@ -295,7 +296,7 @@ fn an_order_waits_while_its_customer_is_on_its_way_and_that_is_told() {
         .count();
     desk.run(&["--once", "orders-to-erp", "--wait", "0s"]);
     let told = desk.run(&["status", "--json"]).out;
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
     let flows = told["flows"].as_array().unwrap();
     let orders = flows.iter().find(|flow| flow["name"] == "orders-to-erp").unwrap();
     assert_eq!(orders["waiting"], waiting, "{orders}");
@@ -353,7 +354,7 @@ fn products_of_all_lines_are_required_and_mapped_by_their_keys() {
     let items = created(&erp, "items");
     let orders = created(&erp, "sales-orders");
     for (id, order) in shop.world().final_orders() {
-        let told: serde_json::Value = serde_json::from_str(&orders[&id.to_string()].record).unwrap();
+        let told: Value = serde_json::from_str(&orders[&id.to_string()].record).unwrap();
         let ids = order
             .lines
             .iter()

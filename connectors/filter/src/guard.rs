@@ -131,16 +131,16 @@ fn nesting(tokens: &[Token<&str>]) -> usize {
     deepest
 }
 
-struct Guard<'s, 'e> {
+pub(crate) struct Guard<'s, 'e> {
     source: &'s str,
-    env: &'e Env,
+    pub(crate) env: &'e Env,
     vars: Vec<&'s str>,
 }
 
-type Checked = Result<(), CompileError>;
+pub(crate) type Checked = Result<(), CompileError>;
 
 impl<'s> Guard<'s, '_> {
-    fn error(&self, part: &str, message: String, hint: Option<String>) -> Checked {
+    pub(crate) fn error(&self, part: &str, message: String, hint: Option<String>) -> Checked {
         Err(CompileError {
             message,
             at: range(self.source, part),
@@ -323,20 +323,6 @@ impl<'s> Guard<'s, '_> {
         }
     }
 
-    /// What stands behind `$refs.`: a name that is none would be null for every record.
-    fn reference(&self, refs: &'s str, index: &Tree<'s>) -> Checked {
-        let Some(name) = literal(index).filter(|name| !self.env.refs.contains(name)) else {
-            return Ok(());
-        };
-        let known = self.env.refs.iter().map(String::as_str);
-        let hint = match nearest(&name, known.clone()) {
-            Some(near) => format!("did you mean `$refs.{near}`?"),
-            None => format!("`requires` names: {}", known.collect::<Vec<_>>().join(", ")),
-        };
-        let message = format!("`$refs` has no `{}`", crate::val::excerpt(&name, 40));
-        self.error(refs, message, Some(hint))
-    }
-
     fn call(&mut self, name: &'s str, args: &[Tree<'s>], path: bool) -> Checked {
         if name.starts_with('@') {
             return match known::FORMATS.contains(&name) {
@@ -381,28 +367,6 @@ impl<'s> Guard<'s, '_> {
         }
         let hint = (!hints.is_empty()).then(|| hints.join("; "));
         self.error(name, format!("unknown function `{name}`"), hint)
-    }
-
-    fn table(&self, name: &'s str, args: &[Tree<'s>]) -> Checked {
-        let Some(table) = args.first().and_then(literal).filter(|_| name == "lookup") else {
-            return Ok(());
-        };
-        if self.env.tables.contains_key(&table) {
-            return Ok(());
-        }
-        let hint = match nearest(&table, self.env.tables.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if self.env.tables.is_empty() => "there are no `tables` in the config".to_owned(),
-            None => {
-                let known: Vec<&str> = self.env.tables.keys().map(String::as_str).collect();
-                format!("known tables: {}", known.join(", "))
-            }
-        };
-        self.error(
-            name,
-            format!("there is no table `{}`", crate::val::excerpt(&table, 40)),
-            Some(hint),
-        )
     }
 }
 

@@ -24,6 +24,7 @@ mod lists;
 mod meter;
 mod mistakes;
 mod money;
+mod named;
 mod ops;
 mod pattern;
 mod plain;
