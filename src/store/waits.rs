@@ -10,9 +10,6 @@ use sqlx::{Row, SqliteConnection};
 
 use super::Store;
 
-/// Characters of a reason that another one takes in.
-const REASON_CHARS: usize = 200;
-
 /// A record of a flow, and the records that it waits for; with none it waits no more.
 #[derive(Clone, Debug)]
 pub struct Wait {
@@ -226,7 +223,7 @@ async fn waiters(connection: &mut SqliteConnection, feed: &str, keys: &[String])
 }
 
 fn standing(row: &sqlx::sqlite::SqliteRow) -> Standing {
-    let (need_flow, need_feed_target): (&str, &str) = (row.get(3), row.get(4));
+    let (need_flow, need_target): (&str, &str) = (row.get(3), row.get(4));
     let (is_there, id): (bool, Option<&str>) = (row.get(6), row.get(7));
     let (queued, parked): (bool, bool) = (row.get(8), row.get(9));
     // A version whose call went unanswered waits for a person, and newer ones behind it.
@@ -240,21 +237,18 @@ fn standing(row: &sqlx::sqlite::SqliteRow) -> Standing {
     }
     if parked {
         let reason: Option<&str> = row.get(11);
-        let reason: String = reason.unwrap_or_default().chars().take(REASON_CHARS).collect();
+        // Whole: what is removed for a person's sake is found by whole words.
+        let reason = reason.unwrap_or_default();
         return Standing::Failed(format!("`{need_flow}` could not deliver: {reason}"));
     }
     if is_there {
-        let why = format!(
-            "is at {need_feed_target} under an id that is not known: its `create` or `find` has to tell the `id`"
-        );
+        let why =
+            format!("is at {need_target} under an id that is not known: its `create` or `find` has to tell the `id`");
         return Standing::Failed(why);
     }
     match unread {
         Some("gone") => Standing::Failed("is no longer at its source".to_owned()),
-        Some(reason) => {
-            let reason: String = reason.chars().take(REASON_CHARS).collect();
-            Standing::Failed(format!("could not be read: {reason}"))
-        }
+        Some(reason) => Standing::Failed(format!("could not be read: {reason}")),
         None if row.get(14) => Standing::Coming,
         None => Standing::Silent,
     }
@@ -361,3 +355,7 @@ async fn park(connection: &mut SqliteConnection, waiter: &Waiter, why: &str, at:
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

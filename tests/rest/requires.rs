@@ -116,6 +116,13 @@ fn each_customer_goes_once_and_before_its_orders_and_guests_go_with_null() {
         .update_order(id, |order: &mut Order| order.status = "delivered".to_owned());
     once(&desk).ends(0);
     assert_eq!(erp.books().truth().len(), commits + 2);
+    // Sent again it refers to the same customer, who is not sent again.
+    desk.run(&["replay", "orders-to-erp", "--id", &id.to_string()]).ends(0);
+    let truth = erp.books().truth();
+    assert_eq!(truth.len(), commits + 3);
+    let told: Value = serde_json::from_str(&truth[commits + 2].record).unwrap();
+    let customers = created(&erp, "customers");
+    assert_eq!(told["customer_id"], customers[&customer.to_string()].id);
     desk.find_secrets();
 }
 
@@ -283,6 +290,29 @@ fn a2_killed_at_any_moment_nothing_is_lost_or_doubled() {
 }
 
 #[test]
+fn a2_killed_between_a_customer_and_its_orders_nothing_is_lost_or_doubled() {
+    let shop = Shop::of(12);
+    let erp = Erp::open(|options| options.keeps_keys = false);
+    let desk = setup().desk(&shop, &erp);
+    // The customers are known to be wanted, and so are the orders that wait for them; none is there yet.
+    let down = erp.books().fault(Rule::new(Kind::Write, Fault::Down).of("customers"));
+    desk.run(&["--once", "orders-to-erp", "--wait", "0s"]);
+    erp.books().remove_fault(down);
+    let slow = erp.books().fault(Rule::new(Kind::Write, Fault::Delay { ms: 60 }));
+    let wanted = shop.world().final_orders().into_values();
+    let wanted: std::collections::BTreeSet<i64> = wanted.filter_map(|order| order.user_id).collect();
+    for customers in [1, wanted.len() / 2, wanted.len()] {
+        let mut run = desk.start(&["--once", "orders-to-erp"]);
+        run.until("the customers", || erp.books().count("customers") >= customers);
+        assert_eq!(run.kill().signal, Some(9));
+    }
+    assert!(erp.created().len() < shop.world().final_orders().len());
+    erp.books().remove_fault(slow);
+    once(&desk).ends(0);
+    check_but(&shop, &erp, &[]);
+}
+
+#[test]
 fn an_order_waits_while_its_customer_is_on_its_way_and_that_is_told() {
     let shop = Shop::of(6);
     let erp = Erp::open(|_| {});
@@ -375,4 +405,15 @@ fn the_daemon_sends_customers_first_too_although_their_flow_has_no_schedule() {
     daemon.until("the orders in the ERP", || erp.created().len() == wanted);
     daemon.stop();
     check_but(&shop, &erp, &[]);
+    let referred = shop.world().final_orders().into_values();
+    let referred: std::collections::BTreeSet<String> = referred
+        .filter_map(|order| order.user_id)
+        .map(|id| id.to_string())
+        .collect();
+    let sent: Vec<String> = created(&erp, "customers").into_keys().collect();
+    assert_eq!(
+        sent,
+        referred.into_iter().collect::<Vec<_>>(),
+        "only who is referred to"
+    );
 }
