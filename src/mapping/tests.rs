@@ -272,3 +272,28 @@ fn sums_of_money_are_warned_of_at_their_place() {
     assert_eq!((warning.path.as_str(), warning.span), ("flows.f.map.t", span(2, 16)));
     assert!(warning.hint.as_ref().unwrap().contains("dec_add"));
 }
+
+#[test]
+fn what_a_record_requires_is_one_key_or_a_list_of_keys_or_none() {
+    let keys = |filter: &str| {
+        let flow = map(vec![("requires", map(vec![("things", scalar(filter, true, 2))]))]);
+        let mapping = read(&flow);
+        let id = |_: &Reference, key: &Key| (key.0 != "8").then(|| Key(format!("T-{}", key.0)));
+        mapping.keys(&Value::Null).map(|keys| mapping.refs(&keys, id).to_json())
+    };
+    for (filter, refs) in [
+        ("7", r#"{"things":"T-7"}"#),
+        ("\"7\"", r#"{"things":"T-7"}"#),
+        ("8", r#"{"things":null}"#),
+        ("null", r#"{"things":null}"#),
+        ("empty", r#"{"things":null}"#),
+        ("[7, \"9\", null, 7, 8]", r#"{"things":{"7":"T-7","9":"T-9","8":null}}"#),
+        ("[]", r#"{"things":{}}"#),
+    ] {
+        assert_eq!(keys(filter).unwrap(), refs, "{filter}");
+    }
+    for filter in ["true", "\" \"", "{a: 1}", "[[7]]", "7, 8"] {
+        let error = keys(filter).unwrap_err().0;
+        assert!(error.starts_with("requires.things: "), "{filter}: {error}");
+    }
+}

@@ -333,6 +333,9 @@ fn an_order_waits_while_its_customer_is_on_its_way_and_that_is_told() {
     assert!(desk.run(&["status"]).out.contains("wait for others that they require"));
     desk.run(&["status", "--check"]).ends(3);
     assert_eq!(failures(&desk).len(), 0);
+    // A dry run shows the customers, and says no more of the orders than that they wait.
+    desk.run(&["--once", "orders-to-erp", "--dry-run"]).ends(3);
+    assert_eq!(failures(&desk).len(), 0);
     erp.books().remove_fault(down);
     once(&desk).ends(0);
     check_but(&shop, &erp, &[]);

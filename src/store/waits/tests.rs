@@ -233,3 +233,17 @@ async fn what_is_required_no_longer_holds_nobody_up() {
     rig.store.forget_other_needs("orders", &[]).await.unwrap();
     assert_eq!(rig.to_read("store.orders").await, ["1"]);
 }
+
+#[tokio::test]
+async fn who_is_put_out_of_sight_does_not_come_back_when_what_it_waited_for_arrives() {
+    let rig = Rig::new().await;
+    rig.want().await;
+    rig.wait("1").await;
+    rig.deliver(refused()).await;
+    let failures = rig.store.failures().await.unwrap();
+    let of = |flow: &str| failures.iter().find(|failure| failure.place == flow).unwrap();
+    rig.store.discard(of("orders")).await.unwrap();
+    rig.store.retry(of("people"), "store.customers").await.unwrap();
+    rig.deliver(done()).await;
+    assert!(rig.to_read("store.orders").await.is_empty());
+}
