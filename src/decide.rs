@@ -6,7 +6,7 @@
 use contract::{Hash, Key, Malformed, Row, Stamp, Value};
 
 use crate::mapping::Mapping;
-use crate::store::{Aim, Link, LinkRow, Note, Parked, Want};
+use crate::store::{Aim, Link, LinkRow, Need, Note, Parked, Want};
 
 /// Stands for the mapping in a link whose record was there before its flow began, and was not sent.
 pub const ABSORBED: Hash = Hash(0);
@@ -78,12 +78,39 @@ pub fn absorbed(flow: &str, key: &Key, stamp: Option<Stamp>, row_hash: Hash) -> 
     }
 }
 
+/// What a record refers to at its target.
+#[derive(Clone, Debug)]
+pub struct References {
+    /// What `$refs` is; null stands for what is not known.
+    pub refs: Value,
+    /// The records whose ids are not known yet.
+    pub missing: Vec<Need>,
+}
+
+impl References {
+    /// Of a record that refers to nothing.
+    pub fn none() -> References {
+        References {
+            refs: Value::Map(contract::Fields::default()),
+            missing: Vec::new(),
+        }
+    }
+
+    /// `customers 55, products 7`
+    pub fn told(&self) -> String {
+        let told: Vec<String> = self.missing.iter().map(Need::to_string).collect();
+        told.join(", ")
+    }
+}
+
 /// What is to be kept of a record for one flow.
 #[derive(Debug, Default)]
 pub struct Decision {
     pub link: Option<Link>,
     pub want: Option<Want>,
     pub parked: Option<Parked>,
+    /// It cannot be mapped before these are at the target.
+    pub waits: Vec<Need>,
     pub notes: Vec<Note>,
 }
 
@@ -105,12 +132,14 @@ pub fn cancelled() -> Hash {
 }
 
 /// `cancels`: what the target's `cancel.when` says of the record; `None` where the target cannot cancel.
+/// `references`: what it refers to there.
 pub fn decide(
     flow: &str,
     mapping: &Mapping,
     known: &Known<'_>,
     record: &Value,
     cancels: Option<Result<bool, Malformed>>,
+    references: Result<References, Malformed>,
 ) -> Decision {
     let sent = known.link.and_then(|row| row.link.want_hash);
     let mut link = Link {
@@ -121,9 +150,16 @@ pub fn decide(
         mapping: mapping.print(),
         want_hash: sent,
     };
-    let fate = fate(mapping, record, sent.is_some(), cancels);
+    let fate = fate(mapping, record, sent.is_some(), cancels, references);
     let (wish, body) = match fate {
-        Ok(fate) => fate,
+        Ok(Fate::Sent(wish, body)) => (wish, body),
+        Ok(Fate::Waits(waits)) => {
+            return Decision {
+                link: Some(link),
+                waits,
+                ..Decision::default()
+            };
+        }
         Err(Malformed(reason)) => {
             let parked = Parked {
                 flow: flow.to_owned(),
@@ -167,34 +203,54 @@ pub fn decide(
     }
 }
 
-/// What is to become of the record at the target, and the rows to send as a JSON list. One that was never sent
-/// is never cancelled: it is not sent at all. One that was sent and no longer belongs there is cancelled where the
-/// target can, with whatever content it can still be given.
+/// What is to become of the record at the target.
+enum Fate {
+    /// With the rows to send as a JSON list.
+    Sent(Aim, String),
+    Waits(Vec<Need>),
+}
+
+/// One that was never sent is never cancelled: it is not sent at all. One that was sent and no longer belongs there
+/// is cancelled where the target can, with whatever content it can still be given.
 fn fate(
     mapping: &Mapping,
     record: &Value,
     sent: bool,
     cancels: Option<Result<bool, Malformed>>,
-) -> Result<(Aim, String), Malformed> {
-    let Some(cancels) = cancels else {
-        return Ok((Aim::Put, mapped(mapping, record, sent)?));
+    references: Result<References, Malformed>,
+) -> Result<Fate, Malformed> {
+    let ends = match cancels {
+        Some(cancels) => cancels? || (sent && !mapping.admits(record)?),
+        None => false,
     };
-    match (cancels? || (sent && !mapping.admits(record)?), sent) {
-        (false, _) => Ok((Aim::Put, mapped(mapping, record, sent)?)),
-        (true, false) => Ok((Aim::Put, "[]".to_owned())),
-        (true, true) => Ok((
-            Aim::Cancel,
-            mapping.apply_as_json(record).unwrap_or_else(|_| "[null]".to_owned()),
-        )),
+    match (ends, sent) {
+        (false, _) => mapped(mapping, record, sent, references),
+        (true, false) => Ok(Fate::Sent(Aim::Put, "[]".to_owned())),
+        // What is cancelled waits for nothing.
+        (true, true) => {
+            let refs = references.map_or(Value::Null, |references| references.refs);
+            let body = mapping.apply_as_json(record, &refs);
+            Ok(Fate::Sent(Aim::Cancel, body.unwrap_or_else(|_| "[null]".to_owned())))
+        }
     }
 }
 
-/// The rows to send, as a JSON list. `where` decides only about records that were never sent: one that was is kept up to date.
-fn mapped(mapping: &Mapping, record: &Value, sent: bool) -> Result<String, Malformed> {
+/// The rows to send, once all that they refer to is at the target. `where` decides only about records that were
+/// never sent: one that was is kept up to date.
+fn mapped(
+    mapping: &Mapping,
+    record: &Value,
+    sent: bool,
+    references: Result<References, Malformed>,
+) -> Result<Fate, Malformed> {
     if !sent && !mapping.admits(record)? {
-        return Ok("[]".to_owned());
+        return Ok(Fate::Sent(Aim::Put, "[]".to_owned()));
     }
-    mapping.apply_as_json(record)
+    let References { refs, missing } = references?;
+    if !missing.is_empty() {
+        return Ok(Fate::Waits(missing));
+    }
+    Ok(Fate::Sent(Aim::Put, mapping.apply_as_json(record, &refs)?))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod kills;
 mod losses;
 mod references;
 mod refusals;
+mod requires;
 mod tokens;
 
 use serde_json::Value;

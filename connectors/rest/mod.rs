@@ -147,6 +147,10 @@ impl Settings for RestSettings {
         self.pushes.keys().cloned().collect()
     }
 
+    fn takes_records(&self) -> bool {
+        true
+    }
+
     fn rate_limit(&self) -> Option<Rate> {
         Some(self.peer.manners.rate)
     }

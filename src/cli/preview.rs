@@ -8,7 +8,8 @@ use contract::{Connector, Cursor, Key, Record, Row, Use, Value};
 
 use super::{DONE, FAILED};
 use crate::config::Mode;
-use crate::engine::Flow;
+use crate::engine::{self, Flow, References};
+use crate::store::Store;
 use crate::work;
 
 /// Columns of the two sides.
@@ -26,6 +27,11 @@ pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u6
         connectors.insert(end.clone(), work::visit(&config, end).await?);
     }
     let flow = work::bind(chosen, &connectors)?;
+    // What the target calls other records is looked up, if there is a state yet.
+    let store = match flow.requires.is_empty() {
+        true => None,
+        false => Store::look(&config.state_path).await?,
+    };
     let mut code = DONE;
     for row in rows(&flow, id, limit).await? {
         let key = row.key.clone();
@@ -38,7 +44,10 @@ pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u6
             }
         };
         for (key, record) in records {
-            let output = map(&flow, &record);
+            let output = match engine::references(store.as_ref(), &flow, &record).await? {
+                Ok(references) => map(&flow, &record, &references),
+                Err(error) => Err(error.0),
+            };
             if output.is_err() {
                 code = FAILED;
             }
@@ -86,24 +95,38 @@ async fn whole(flow: &Flow, row: Row) -> Result<Vec<(Key, Value)>, String> {
     }
 }
 
-fn map(flow: &Flow, record: &Value) -> Result<Option<Vec<Value>>, String> {
-    if !flow.mapping.admits(record).map_err(|error| error.0)? {
-        return Ok(None);
-    }
-    flow.mapping.apply(record).map(Some).map_err(|error| error.0)
+/// What a record comes to.
+enum Output {
+    Rows(Vec<Value>),
+    NotSent,
+    /// It waits for these.
+    Waits(String),
 }
 
-fn show(key: &Key, input: &Value, output: Result<Option<Vec<Value>>, String>, json: bool) {
+fn map(flow: &Flow, record: &Value, references: &References) -> Result<Output, String> {
+    if !flow.mapping.admits(record).map_err(|error| error.0)? {
+        return Ok(Output::NotSent);
+    }
+    if !references.missing.is_empty() {
+        return Ok(Output::Waits(references.told()));
+    }
+    let rows = flow.mapping.apply(record, &references.refs);
+    rows.map(Output::Rows).map_err(|error| error.0)
+}
+
+fn show(key: &Key, input: &Value, output: Result<Output, String>, json: bool) {
     if json {
-        let (output, error) = match output {
-            Ok(rows) => (
-                rows.map_or("null".to_owned(), |rows| Value::List(rows).to_json()),
-                "null".to_owned(),
-            ),
-            Err(error) => ("null".to_owned(), Value::from(error.as_str()).to_json()),
+        let null = || "null".to_owned();
+        let text = |text: &str| Value::from(text).to_json();
+        let (output, error, waits) = match output {
+            Ok(Output::Rows(rows)) => (Value::List(rows).to_json(), null(), None),
+            Ok(Output::NotSent) => (null(), null(), None),
+            Ok(Output::Waits(needs)) => (null(), null(), Some(text(&needs))),
+            Err(error) => (null(), text(&error), None),
         };
+        let waits = waits.map_or(String::new(), |waits| format!(r#","waits_for":{waits}"#));
         outln!(
-            r#"{{"id":{},"input":{},"output":{output},"error":{error}}}"#,
+            r#"{{"id":{},"input":{},"output":{output},"error":{error}{waits}}}"#,
             Value::from(key.0.as_str()).to_json(),
             input.to_json()
         );
@@ -111,8 +134,9 @@ fn show(key: &Key, input: &Value, output: Result<Option<Vec<Value>>, String>, js
     }
     let left = pretty(&without_raw(input));
     let right = match output {
-        Ok(Some(rows)) => rows.iter().map(pretty).collect::<Vec<_>>().join("\n"),
-        Ok(None) => "(not sent: `where` says no)".to_owned(),
+        Ok(Output::Rows(rows)) => rows.iter().map(pretty).collect::<Vec<_>>().join("\n"),
+        Ok(Output::NotSent) => "(not sent: `where` says no)".to_owned(),
+        Ok(Output::Waits(needs)) => format!("(waits for {needs})"),
         Err(error) => format!("ERROR {error}"),
     };
     outln!("── {} {}", key.0, "─".repeat(2 * WIDTH - key.0.len().min(40)));

@@ -51,7 +51,7 @@ pub(super) async fn here(config: Arc<Config>, job: &Job, console: Arc<Console>) 
         }
         return Ok(code);
     }
-    let (names, patience) = (job.flows(), job.patience());
+    let (names, patience) = (config.with_required(&job.flows()), job.patience());
     let parts = if job.is_dry() {
         Parts::open_dry(config, &names, patience).await?
     } else {

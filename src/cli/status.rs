@@ -253,6 +253,7 @@ fn flow_json(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) -
         "lag_seconds": report.last_success_at.map(|at| (output::now() - at) / 1000),
         "to_read": queue.to_read,
         "queued": queue.queued,
+        "waiting": queue.waiting,
         "failed": queue.failed,
         "flagged": report.flagged,
         "files": report.files,
@@ -279,6 +280,12 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
         grouped(queue.queued),
         grouped(queue.failed)
     );
+    if queue.waiting > 0 {
+        outln!(
+            "  required      {} wait for others that they require",
+            grouped(queue.waiting)
+        );
+    }
     outln!("  delivered     {} files", grouped(report.files));
     if report.deleted > 0 {
         outln!(

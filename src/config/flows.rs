@@ -10,6 +10,7 @@ use filter::Env;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use super::requires::{self, Provider};
 use super::sections::{Connectors, well_named};
 use super::{Mode, STORE, text_schema};
 use crate::mapping::Mapping;
@@ -54,12 +55,20 @@ pub struct Flow {
     /// Whether a stock file that looks wrong as a whole is held for a person.
     pub guards: bool,
     pub mapping: Arc<Mapping>,
+    /// Who delivers what its records refer to; in the order of the mapping's `requires`.
+    pub requires: Vec<Provider>,
+    /// The feeds whose records wait for those of this flow.
+    pub required_by: Vec<Feed>,
+    /// How many flows come before it. One has more than each of those that it requires.
+    pub depth: usize,
+    /// A flow that runs by itself requires it.
+    pub serves: bool,
 }
 
 impl Flow {
     /// Whether it runs without being asked to by a person.
     pub fn runs_by_itself(&self) -> bool {
-        self.schedule.is_some() || !self.triggers.is_empty()
+        self.schedule.is_some() || !self.triggers.is_empty() || self.serves
     }
 }
 
@@ -104,7 +113,7 @@ pub(super) fn read(
     timezone: &TimeZone,
 ) -> Vec<Flow> {
     let mut given = 0;
-    let flows = file
+    let read = file
         .field("flows", "what goes where, by a name of your choice")
         .map_of(|name, reader| {
             given += 1;
@@ -114,7 +123,12 @@ pub(super) fn read(
     if given == 0 {
         file.warning_at("flows", "there are no flows, so nothing will be carried", None);
     }
-    flows.into_iter().map(|(_, flow)| flow).collect()
+    let mut flows: Vec<Flow> = read.into_iter().map(|(_, flow)| flow).collect();
+    // Where a flow could not be read nothing is said about who might have required it.
+    if flows.len() == given {
+        requires::tie(file, &mut flows, mode, connectors);
+    }
+    flows
 }
 
 fn flow(
@@ -177,6 +191,10 @@ fn flow(
         },
         guards: guards? == "on",
         mapping: Arc::new(mapping?),
+        requires: Vec::new(),
+        required_by: Vec::new(),
+        depth: 0,
+        serves: false,
     })
 }
 

@@ -7,6 +7,7 @@ mod interpolate;
 mod listeners;
 mod load;
 mod report;
+mod requires;
 mod sections;
 mod source;
 mod tables;
@@ -25,6 +26,7 @@ use serde_json::{Value as Json, json};
 pub use flows::{Feed, Flow, Initial, Schedule, is_sure, topics};
 pub use listeners::{Admin, Network, Webhooks, callable};
 pub use report::{Broken, Report};
+pub use requires::Provider;
 
 /// How a name of the environment is looked up: a parameter, so that tests need not touch the process.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -52,6 +54,25 @@ pub struct Config {
     pub webhooks: Option<Webhooks>,
     pub admin: Option<Admin>,
     pub warnings: Report,
+}
+
+impl Config {
+    /// The names of the flows that these require, by way of others too, and of these themselves; those that come
+    /// before others come first. No name stands for all flows, and stays that.
+    pub fn with_required(&self, names: &[String]) -> Vec<String> {
+        let is_meant = |flow: &&Flow| {
+            let asks = |name: &String| *name == flow.name || requires::required(&self.flows, name).contains(&flow.name);
+            names.iter().any(asks)
+        };
+        let mut meant: Vec<&Flow> = self.flows.iter().filter(is_meant).collect();
+        meant.sort_by_key(|flow| flow.depth);
+        let known = meant.into_iter().map(|flow| flow.name.clone());
+        // A name that the config does not have is somebody else's complaint.
+        let unknown = names
+            .iter()
+            .filter(|name| self.flows.iter().all(|flow| flow.name != **name));
+        known.chain(unknown.cloned()).collect()
+    }
 }
 
 /// The name of the store among the connectors.

@@ -43,6 +43,7 @@ pub(super) fn read(file: &mut Reader<'_>) -> Env {
         });
     Env {
         tables: tables.into_iter().collect(),
+        ..Env::default()
     }
 }
 

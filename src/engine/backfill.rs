@@ -36,7 +36,10 @@ impl Engine {
     /// Walks the history of every flow, delivers it, and takes what changed meanwhile.
     pub async fn backfill(&mut self, range: Range) -> anyhow::Result<()> {
         self.begin().await?;
-        for flow in self.flows.clone() {
+        let mut flows = self.flows.clone();
+        // What is read for one flow of a feed is decided on for all of them.
+        flows.sort_by_key(|flow| self.depth_of(&flow.feed));
+        for flow in flows {
             if self.is_feed_stopped(&flow.feed) {
                 continue;
             }
@@ -46,6 +49,7 @@ impl Engine {
             if let Err(error) = self.backfill_flow(&flow, range).await {
                 self.trouble(&flow.feed, error).await?;
             }
+            self.go_first(&flow.feed).await?;
         }
         let _jobs = self.jobs();
         self.drain().await

@@ -26,7 +26,9 @@ impl Engine {
     /// that are due.
     pub async fn deliver_all(&mut self, close: bool) -> anyhow::Result<()> {
         let portion = if close { Portion::All } else { SOME };
-        for flow in self.flows.clone() {
+        let mut flows = self.flows.clone();
+        flows.sort_by_key(|flow| flow.depth);
+        for flow in flows {
             if !self.delivers(&flow) || self.is_target_down(&flow.name) {
                 continue;
             }

@@ -11,6 +11,7 @@ mod proof;
 mod pull;
 mod read;
 mod records;
+mod refs;
 mod sweep;
 mod take;
 
@@ -25,8 +26,10 @@ use tokio_util::sync::CancellationToken;
 use crate::mapping::Mapping;
 use crate::store::{Course, Coverage, Due, Keep, Queue, Store};
 
+pub use crate::decide::References;
 pub use backfill::Range;
 pub use lanes::{Job, Lane, Lanes};
+pub use refs::references;
 pub use sweep::SweepReport;
 
 /// A flow with everything it needs to run.
@@ -44,6 +47,20 @@ pub struct Flow {
     pub mapping: Arc<Mapping>,
     /// Starts with what comes, instead of with all history.
     pub only_new: bool,
+    /// Who delivers what its records refer to; in the order of the mapping's `requires`.
+    pub requires: Vec<Provider>,
+    /// The feeds whose records wait for those of this flow.
+    pub required_by: Vec<String>,
+    /// It comes after all flows with less.
+    pub depth: usize,
+}
+
+/// The flow that delivers what another one requires, the feed it reads and where it delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    pub flow: String,
+    pub feed: String,
+    pub target: String,
 }
 
 impl Flow {
@@ -170,6 +187,7 @@ impl Engine {
             if let Err(error) = self.catch_up_and_pass(&feed).await {
                 self.trouble(&feed, error).await?;
             }
+            self.go_first(&feed).await?;
         }
         self.drain().await
     }
@@ -210,6 +228,12 @@ impl Engine {
     pub async fn prepare(&mut self) -> anyhow::Result<()> {
         self.learn_starts().await?;
         for flow in self.flows.clone() {
+            let providers: Vec<(&str, &str)> = flow
+                .requires
+                .iter()
+                .map(|provider| (provider.flow.as_str(), provider.target.as_str()))
+                .collect();
+            self.store.forget_other_needs(&flow.name, &providers).await?;
             for failure in self
                 .store
                 .parked_by_older_mapping(&flow.name, flow.mapping.print().0)
@@ -223,7 +247,8 @@ impl Engine {
 
     /// Reads and delivers until nothing is left that this run may still wait for.
     pub(crate) async fn drain(&mut self) -> anyhow::Result<()> {
-        let started = self.clock.monotonic();
+        // Work that leads to more of it, as where one record goes before another, is no waiting.
+        let mut waited = Duration::ZERO;
         loop {
             for feed in self.feeds() {
                 if !self.is_feed_stopped(&feed)
@@ -238,11 +263,12 @@ impl Engine {
             let Some(wait) = waits.into_iter().flatten().min() else {
                 return Ok(());
             };
-            let waited = self.clock.monotonic().saturating_sub(started);
             if !self.patience.endless && waited + wait > self.patience.wait {
                 return Ok(());
             }
-            self.pause(wait.max(Duration::from_millis(20))).await?;
+            let wait = wait.max(Duration::from_millis(20));
+            self.pause(wait).await?;
+            waited += wait;
         }
     }
 
@@ -255,6 +281,11 @@ impl Engine {
                 self.lanes.of(&flow.target).bell.notify_one();
             }
         }
+        self.ring_feeds(
+            keep.waits
+                .iter()
+                .flat_map(|wait| wait.needs.iter().map(|need| &need.feed)),
+        );
         Ok(())
     }
 
@@ -414,9 +445,10 @@ impl Engine {
         self.starts.get(&flow.name).copied()
     }
 
+    /// Those that others wait for come first.
     pub fn feeds(&self) -> Vec<String> {
         let mut feeds: Vec<String> = self.flows.iter().map(|flow| flow.feed.clone()).collect();
-        feeds.sort();
+        feeds.sort_by_cached_key(|feed| (self.depth_of(feed), feed.clone()));
         feeds.dedup();
         feeds
     }

@@ -151,7 +151,7 @@ impl Engine {
                     target_ahead: self.ahead(flow),
                     again: waiting.is_again_for(&flow.name),
                 };
-                self.take_record(flow, &known, value, flags, keep);
+                self.take_record(flow, &known, value, flags, keep).await?;
             }
         }
         keep.read.push(Read {

@@ -109,6 +109,10 @@ impl Engine {
             let course = flow.course();
             let turn_over = self.store.turn_over(&course, &ended, &claim, &plan);
             let claimed = beside(&mut under_way, &mut outcomes, turn_over).await?;
+            // Who waited for one of these is due to be read.
+            if ended.iter().any(|row| matches!(row.end, End::Done { .. })) {
+                self.ring_feeds(flow.required_by.iter());
+            }
             ended.clear();
             let any = !claimed.is_empty();
             self.count_unsent(flow, &claimed);

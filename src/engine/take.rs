@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use contract::{Hash, Key, Record, Row, Stamp, Target, Use, Value};
 
+use super::refs::references;
 use super::{Engine, Flow};
 use crate::decide::{self, Known, Light, Look};
-use crate::store::{Keep, LinkRow, Note, Read, Ring, Unread};
+use crate::store::{Keep, LinkRow, Need, Note, Read, Ring, Unread, Wait};
 
 /// Why rows are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,9 @@ impl Engine {
                     .push(self.ring(feed, &row.key, (row.hash, row.stamp), view, asked_by));
             } else if !evaluate.is_empty() {
                 let was_parked = parked.contains_key(&row.key);
-                let partial = self.take_row(feed, flows, &known, &evaluate, row, was_parked, &mut keep);
+                let partial = self
+                    .take_row(feed, flows, &known, &evaluate, row, was_parked, &mut keep)
+                    .await?;
                 if let Some((key, seen)) = partial {
                     keep.ring.push(self.ring(feed, &key, seen, view, asked_by));
                 }
@@ -90,7 +93,7 @@ impl Engine {
 
     /// What must be read by its key is handed back.
     #[expect(clippy::too_many_arguments, reason = "the one place where a row meets its flows")]
-    fn take_row(
+    async fn take_row(
         &mut self,
         feed: &str,
         flows: &[Flow],
@@ -99,13 +102,13 @@ impl Engine {
         row: Row,
         was_parked: bool,
         keep: &mut Keep,
-    ) -> Option<(Key, (Hash, Option<Stamp>))> {
-        let first = flows.first()?;
+    ) -> anyhow::Result<Option<(Key, (Hash, Option<Stamp>))>> {
+        let Some(first) = flows.first() else { return Ok(None) };
         let Row {
             key, stamp, hash, body, ..
         } = row;
         match first.source.decode(body, false) {
-            Ok(Record::Partial | Record::Parts(_)) => return Some((key, (hash, stamp))),
+            Ok(Record::Partial | Record::Parts(_)) => return Ok(Some((key, (hash, stamp)))),
             Ok(Record::Whole { value, flags }) => {
                 if was_parked {
                     keep.read.push(Read {
@@ -123,7 +126,7 @@ impl Engine {
                         target_ahead: self.ahead(&flows[*n]),
                         again: false,
                     };
-                    self.take_record(&flows[*n], &known, &value, &flags, keep);
+                    self.take_record(&flows[*n], &known, &value, &flags, keep).await?;
                 }
             }
             Err(error) => {
@@ -137,23 +140,27 @@ impl Engine {
                 });
             }
         }
-        None
+        Ok(None)
     }
 
     /// What is to be kept of one whole record for one flow.
-    pub(super) fn take_record(
+    pub(super) async fn take_record(
         &mut self,
         flow: &Flow,
         known: &Known<'_>,
         value: &Value,
         flags: &[String],
         keep: &mut Keep,
-    ) {
+    ) -> anyhow::Result<()> {
         let cancels = match &flow.to {
             Target::Records(records) if records.abilities().cancel => Some(records.cancels(value)),
             Target::Records(_) | Target::Files(_) => None,
         };
-        let decision = decide::decide(&flow.name, &flow.mapping, known, value, cancels);
+        let references = references(Some(&self.store), flow, value).await?;
+        let decision = decide::decide(&flow.name, &flow.mapping, known, value, cancels, references);
+        if !flow.requires.is_empty() {
+            self.take_waits(flow, known, decision.waits, keep);
+        }
         // Of a record that was never decided on nothing can be parked.
         if decision.parked.is_none() && known.link.is_some() {
             keep.cleared.push((flow.name.clone(), known.key.clone()));
@@ -172,6 +179,25 @@ impl Engine {
                 });
             }
         }
+        Ok(())
+    }
+
+    /// What a record waits for is kept, or that it waits for nothing any more. A dry run sends nothing that could
+    /// be waited for, so it tells.
+    fn take_waits(&self, flow: &Flow, known: &Known<'_>, needs: Vec<Need>, keep: &mut Keep) {
+        if self.dry && !needs.is_empty() {
+            let told: Vec<String> = needs.iter().map(Need::to_string).collect();
+            let line = format!("# {} waits for {}", known.key.0, told.join(", "));
+            self.voice.would_send(&flow.name, &flow.target, &line);
+            return;
+        }
+        keep.waits.push(Wait {
+            flow: flow.name.clone(),
+            feed: flow.feed.clone(),
+            key: known.key.clone(),
+            again: known.again,
+            needs,
+        });
     }
 
     pub(super) fn ring(

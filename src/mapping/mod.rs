@@ -1,24 +1,28 @@
 //! What a flow makes of a record: whether it is sent (`where`), how many rows it is (`each`), and
-//! what stands in them (`map`). Compiled once when the config is read. Pure: it sees the record and
-//! the named tables, never the clock, the environment or another record.
+//! what stands in them (`map`). Compiled once when the config is read. Pure: it sees the record, what
+//! the target calls the records that it `requires`, and the named tables, never the clock, the
+//! environment or another record.
 
 mod read;
+mod requires;
 
 use std::borrow::Cow;
 
 use contract::settings::Reader;
-use contract::{Fields, Hash, Malformed, Name, Value, write_text};
+use contract::{Fields, Hash, Key, Malformed, Name, Value, write_text};
 use filter::{Env, Filter, Subject};
 use serde_json::json;
 
 use read::Read;
+pub use requires::{Keys, Reference};
 
 /// Characters of a filter that a message shows.
 const SHOWN_CHARS: usize = 80;
 
-/// `where`, `each` and `map` of one flow.
+/// `where`, `each`, `map` and `requires` of one flow.
 #[derive(Debug)]
 pub struct Mapping {
+    requires: Vec<Reference>,
     admits: Option<Leaf>,
     each: Option<Leaf>,
     map: Option<Tree>,
@@ -55,7 +59,7 @@ struct Leaf {
 }
 
 impl Mapping {
-    /// Reads `where`, `each` and `map`. Every filter that cannot be compiled is a problem at its place
+    /// Reads `where`, `each`, `map` and `requires`. Every filter that cannot be compiled is a problem at its place
     /// in the file, arithmetic on money a warning; with any problem the answer is `None`.
     pub fn read(flow: &mut Reader<'_>, env: &Env) -> Option<Mapping> {
         let filter = json!({"type": "string", "description": "a jq filter"});
@@ -68,6 +72,11 @@ impl Mapping {
             "what is sent: every text in it is a jq filter; default the record itself",
         );
         let map = map.raw(json!({}));
+        let requires = flow.field(
+            "requires",
+            "resources whose records have to be at the target before those that refer to them; their ids there are `$refs`",
+        );
+        let requires = requires.raw(requires::schema());
         let mut read = Read {
             flow,
             env,
@@ -75,14 +84,21 @@ impl Mapping {
         };
         let admits = wanted.and_then(|node| read.single(node, "where"));
         let each = each.and_then(|node| read.single(node, "each"));
+        let requires = requires.map(|node| read.requires(node)).unwrap_or_default();
+        let with_refs = Env {
+            refs: requires.iter().map(|reference| reference.resource.clone()).collect(),
+            ..env.clone()
+        };
+        read.env = &with_refs;
         let tree = map.and_then(|node| read.tree(node, "map"));
         let failed = read.failed;
         let columns = match &tree {
             Some(Tree::Map(fields)) => Some(fields.iter().map(|(name, _)| name.to_string()).collect()),
             _ => None,
         };
-        let print = print(admits.as_ref(), each.as_ref(), tree.as_ref(), env);
+        let print = print(admits.as_ref(), each.as_ref(), tree.as_ref(), &requires, env);
         (!failed).then_some(Mapping {
+            requires,
             admits,
             each,
             map: tree,
@@ -104,7 +120,8 @@ impl Mapping {
             matches!(source, "." | "$record") || source.contains(field)
         };
         let in_map = self.map.as_ref().is_none_or(|map| map.any_leaf(&asks));
-        in_map || self.admits.iter().chain(&self.each).any(asks)
+        let in_keys = self.requires.iter().any(|reference| asks(&reference.leaf));
+        in_map || in_keys || self.admits.iter().chain(&self.each).any(asks)
     }
 
     /// The keys of `map` in their order, where `map` is a map.
@@ -124,9 +141,25 @@ impl Mapping {
         Ok(!matches!(leaf.one(&record, &record)?, Value::Null | Value::Bool(false)))
     }
 
+    /// What its records refer to.
+    pub fn requires(&self) -> &[Reference] {
+        &self.requires
+    }
+
+    /// The keys that a record refers to, in the order of `requires`.
+    pub fn keys(&self, record: &Value) -> Result<Vec<Keys>, Malformed> {
+        let record = Subject::new(record);
+        self.requires.iter().map(|reference| reference.keys(&record)).collect()
+    }
+
+    /// `$refs` for these keys; `id` is what the target calls a record.
+    pub fn refs(&self, keys: &[Keys], id: impl Fn(&Reference, &Key) -> Option<Key>) -> Value {
+        requires::refs(&self.requires, keys, id)
+    }
+
     /// As [`Mapping::apply`], the rows as the JSON list that they are stored as.
-    pub fn apply_as_json(&self, record: &Value) -> Result<String, Malformed> {
-        let whole = Subject::new(record);
+    pub fn apply_as_json(&self, record: &Value, refs: &Value) -> Result<String, Malformed> {
+        let whole = Subject::with_refs(record, refs);
         let elements = match &self.each {
             None => None,
             Some(each) => Some(each.all(&whole, &whole)?),
@@ -149,8 +182,9 @@ impl Mapping {
     }
 
     /// The rows of a record: one, or one per value of `each`. Without `map` they pass unchanged.
-    pub fn apply(&self, record: &Value) -> Result<Vec<Value>, Malformed> {
-        let whole = Subject::new(record);
+    /// `refs`: what `$refs` is.
+    pub fn apply(&self, record: &Value, refs: &Value) -> Result<Vec<Value>, Malformed> {
+        let whole = Subject::with_refs(record, refs);
         let Some(each) = &self.each else {
             return Ok(vec![self.row(&whole, &whole)?]);
         };
@@ -290,13 +324,19 @@ impl Leaf {
 }
 
 /// A fingerprint of what the mapping is, so that records are looked at again when it changes.
-fn print(admits: Option<&Leaf>, each: Option<&Leaf>, map: Option<&Tree>, env: &Env) -> Hash {
+fn print(admits: Option<&Leaf>, each: Option<&Leaf>, map: Option<&Tree>, requires: &[Reference], env: &Env) -> Hash {
     let mut tables = Vec::new();
     let mut parts = vec![Value::from(1)];
     for leaf in [admits, each] {
         parts.push(leaf.map_or(Value::Null, |leaf| leaf.shape(env, &mut tables)));
     }
     parts.push(map.map_or(Value::Null, |tree| tree.shape(env, &mut tables)));
+    for reference in requires {
+        parts.extend([
+            Value::from(reference.resource.as_str()),
+            reference.leaf.shape(env, &mut tables),
+        ]);
+    }
     tables.sort();
     tables.dedup();
     for name in tables {

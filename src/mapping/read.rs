@@ -1,4 +1,4 @@
-//! Reading `where`, `each` and `map` from the config: every text is a filter that is compiled here, and what
+//! Reading `where`, `each`, `map` and `requires` from the config: every text is a filter that is compiled here, and what
 //! cannot be compiled is told at its place in the file. No record is seen here.
 
 use contract::settings::{Kind, Node, Reader, Span};
@@ -72,10 +72,18 @@ impl Read<'_, '_, '_> {
     }
 
     fn leaf(&mut self, node: &Node, path: &str) -> Option<Leaf> {
-        let Kind::Scalar { text, secret, .. } = &node.kind else {
+        match &node.kind {
+            Kind::Scalar { text, .. } => self.leaf_of(text, node, path, self.env),
+            Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+
+    /// A filter that stands at this node, or that its value stands for.
+    pub(super) fn leaf_of(&mut self, text: &str, node: &Node, path: &str, env: &Env) -> Option<Leaf> {
+        let Kind::Scalar { secret, .. } = &node.kind else {
             return None;
         };
-        match Filter::compile(text, self.env) {
+        match Filter::compile(text, env) {
             Ok(filter) => {
                 for warning in filter.warnings().iter().filter(|_| !secret) {
                     let span = place(node, warning.at.start);
@@ -102,14 +110,14 @@ impl Read<'_, '_, '_> {
         }
     }
 
-    fn problem(&mut self, span: Span, path: &str, message: String, hint: Option<String>) {
+    pub(super) fn problem(&mut self, span: Span, path: &str, message: String, hint: Option<String>) {
         self.failed = true;
         let path = self.place_name(path);
         self.flow.problem_on(span, path, message, hint);
     }
 
     /// `flows.orders.map.total`
-    fn place_name(&self, path: &str) -> String {
+    pub(super) fn place_name(&self, path: &str) -> String {
         match self.flow.path() {
             "" => path.to_owned(),
             flow => format!("{flow}.{path}"),

@@ -49,6 +49,7 @@ fn env() -> Env {
     };
     Env {
         tables: [("status".to_owned(), table)].into(),
+        ..Env::default()
     }
 }
 
@@ -75,9 +76,9 @@ fn problems(flow: &Node) -> Vec<Problem> {
 
 /// The rows, which are the same whether they are made as values or written down at once.
 fn rows_of(mapping: &Mapping) -> Vec<Value> {
-    let rows = mapping.apply(&record()).unwrap();
+    let rows = mapping.apply(&record(), &Value::Null).unwrap();
     assert_eq!(
-        mapping.apply_as_json(&record()).unwrap(),
+        mapping.apply_as_json(&record(), &Value::Null).unwrap(),
         Value::List(rows.clone()).to_json()
     );
     rows
@@ -131,7 +132,7 @@ fn each_makes_rows_and_sees_the_record() {
     assert_eq!(rows, [r#"{"sku":"a","order":7}"#, r#"{"sku":"b","order":7}"#]);
     let mapping = read(&map(vec![("each", scalar(".lines[]", true, 2))]));
     assert_eq!(
-        mapping.apply(&record()).unwrap()[1].to_json(),
+        mapping.apply(&record(), &Value::Null).unwrap()[1].to_json(),
         r#"{"sku":"b","quantity":1}"#
     );
     assert_eq!(mapping.columns(), None);
@@ -158,8 +159,8 @@ fn without_a_map_the_record_passes_and_where_decides() {
 fn a_failed_leaf_names_its_key_its_filter_and_the_error() {
     let lines = list(vec![map(vec![("total", scalar(".status | tonumber", true, 3))])]);
     let mapping = read(&map(vec![("map", map(vec![("lines", lines)]))]));
-    let error = mapping.apply(&record()).unwrap_err().0;
-    assert_eq!(mapping.apply_as_json(&record()).unwrap_err().0, error);
+    let error = mapping.apply(&record(), &Value::Null).unwrap_err().0;
+    assert_eq!(mapping.apply_as_json(&record(), &Value::Null).unwrap_err().0, error);
     assert_eq!(
         error,
         "map.lines[0].total: .status | tonumber: cannot read \"pending\" as a number"
@@ -219,7 +220,13 @@ fn a_filter_from_outside_the_file_is_never_shown() {
     let found = problems(&map(vec![("map", map(vec![("a", secret("hunter2"))]))]));
     assert!(!format!("{found:?}").contains("hunter2"));
     let mapping = read(&map(vec![("map", map(vec![("a", secret(".hunter2.x | tonumber"))]))]));
-    assert!(!mapping.apply(&record()).unwrap_err().0.contains("hunter2"));
+    assert!(
+        !mapping
+            .apply(&record(), &Value::Null)
+            .unwrap_err()
+            .0
+            .contains("hunter2")
+    );
 }
 
 #[test]
@@ -264,4 +271,29 @@ fn sums_of_money_are_warned_of_at_their_place() {
     };
     assert_eq!((warning.path.as_str(), warning.span), ("flows.f.map.t", span(2, 16)));
     assert!(warning.hint.as_ref().unwrap().contains("dec_add"));
+}
+
+#[test]
+fn what_a_record_requires_is_one_key_or_a_list_of_keys_or_none() {
+    let keys = |filter: &str| {
+        let flow = map(vec![("requires", map(vec![("things", scalar(filter, true, 2))]))]);
+        let mapping = read(&flow);
+        let id = |_: &Reference, key: &Key| (key.0 != "8").then(|| Key(format!("T-{}", key.0)));
+        mapping.keys(&Value::Null).map(|keys| mapping.refs(&keys, id).to_json())
+    };
+    for (filter, refs) in [
+        ("7", r#"{"things":"T-7"}"#),
+        ("\"7\"", r#"{"things":"T-7"}"#),
+        ("8", r#"{"things":null}"#),
+        ("null", r#"{"things":null}"#),
+        ("empty", r#"{"things":null}"#),
+        ("[7, \"9\", null, 7, 8]", r#"{"things":{"7":"T-7","9":"T-9","8":null}}"#),
+        ("[]", r#"{"things":{}}"#),
+    ] {
+        assert_eq!(keys(filter).unwrap(), refs, "{filter}");
+    }
+    for filter in ["true", "\" \"", "{a: 1}", "[[7]]", "7, 8"] {
+        let error = keys(filter).unwrap_err().0;
+        assert!(error.starts_with("requires.things: "), "{filter}: {error}");
+    }
 }

@@ -105,6 +105,8 @@ impl Store {
                  ON CONFLICT DO UPDATE SET hash = excluded.hash, flow = excluded.flow, stamp = excluded.stamp, \
                  cancelled = excluded.cancelled, at = excluded.at",
                 "DELETE FROM outbox WHERE id = ?1 AND unsure = 1",
+                // It does not go on when what it waited for arrives: only a change of its own brings it back.
+                "DELETE FROM waits WHERE (flow, key) = (SELECT flow, key FROM outbox WHERE id = ?1 AND body = '')",
                 "UPDATE outbox SET discarded = 1 WHERE id = ?1",
             ],
         };

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use contract::{Hash, Key, Stamp, Use};
-use sqlx::Row;
+use sqlx::{Connection, Row};
 
 use super::Store;
 
 /// A record that waits in the inbox anyway is sent again as well.
-const AGAIN: &str = "ON CONFLICT (feed, key) DO UPDATE SET urgency = 0, due_at = excluded.due_at, parked = NULL, \
-     attempts = 0, missing = 0, again = iif(instr(inbox.again, excluded.again) > 0, inbox.again, \
-     iif(inbox.again = '', excluded.again, inbox.again || substr(excluded.again, 2)))";
+pub(super) const AGAIN: &str = "ON CONFLICT (feed, key) DO UPDATE SET urgency = 0, due_at = excluded.due_at, \
+     parked = NULL, attempts = 0, missing = 0, again = iif(excluded.again = '' OR instr(inbox.again, excluded.again) > 0, \
+     inbox.again, iif(inbox.again = '', excluded.again, inbox.again || substr(excluded.again, 2)))";
 
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -151,15 +151,21 @@ impl Store {
         let sql = "UPDATE inbox SET parked = iif(rings = ?4, 'gone', NULL), discarded = rings = ?4, at = ?3, \
              due_at = iif(rings = ?4, due_at, ring_due), rung_at = iif(rings = ?4, NULL, rung_at), \
              ring_due = iif(rings = ?4, NULL, ring_due) WHERE feed = ?1 AND key = ?2";
-        sqlx::query(sql)
-            .bind(&waiting.feed)
-            .bind(&waiting.key.0)
-            .bind(self.now())
-            .bind(waiting.rings)
-            .execute(&mut *self.writing().await?)
-            .await
-            .map_err(|error| self.explain(error.into()))?;
-        Ok(())
+        let mut connection = self.writing().await?;
+        let at = self.now();
+        let kept = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query(sql)
+                .bind(&waiting.feed)
+                .bind(&waiting.key.0)
+                .bind(at)
+                .bind(waiting.rings)
+                .execute(&mut *transaction)
+                .await?;
+            super::waits::settled(&mut transaction, &waiting.feed, std::iter::once(&waiting.key), at).await?;
+            transaction.commit().await
+        };
+        kept.await.map_err(|error: sqlx::Error| self.explain(error.into()))
     }
 
     /// Queues a record to be read and sent again, even if nothing of it changed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::{Cursor, Hash, Key, Stamp, Use};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{Aim, Coverage, Store};
+use super::{Aim, Coverage, Store, Wait};
 
 /// How many rows a statement may carry; well below SQLite's limit of bound values. Few different sizes, so
 /// that each is prepared once, and the largest is a whole page.
@@ -33,6 +33,8 @@ pub struct Keep {
     pub unread: Vec<Unread>,
     /// Inbox rows that are done with.
     pub read: Vec<Read>,
+    /// What records of flows that require others wait for; such a record is here also where it waits for nothing.
+    pub waits: Vec<Wait>,
     pub notes: Vec<Note>,
     /// Records that are known to be no longer there: flow and key.
     pub gone: Vec<(String, Key)>,
@@ -161,6 +163,15 @@ pub struct Settle {
     pub done: bool,
 }
 
+impl Keep {
+    /// The records that were read by their key, or could not be.
+    fn looked_at(&self) -> Vec<(&str, &Key)> {
+        let read = self.read.iter().map(|read| (read.feed.as_str(), &read.key));
+        let unread = self.unread.iter().map(|unread| (unread.feed.as_str(), &unread.key));
+        read.chain(unread).collect()
+    }
+}
+
 impl Store {
     pub async fn keep(&self, keep: &Keep) -> anyhow::Result<()> {
         let mut connection = self.writing().await?;
@@ -174,6 +185,7 @@ impl Store {
             put_rings(&mut transaction, &keep.ring, at).await?;
             put_unread(&mut transaction, &keep.unread, at).await?;
             put_read(&mut transaction, &keep.read).await?;
+            super::waits::put_waits(&mut transaction, &keep.waits, &keep.looked_at(), at).await?;
             super::sweeps::put_gone(&mut transaction, &keep.gone, at).await?;
             if let Some(swept) = &keep.swept {
                 super::sweeps::put_swept(&mut transaction, swept).await?;

@@ -18,6 +18,7 @@ mod records;
 mod report;
 mod sweeps;
 mod trouble;
+mod waits;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use report::{FlowReport, HISTORY_ERROR, Queue};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
 use trouble::explain;
+pub use waits::{Need, Wait};
 
 /// The first SQLite without the race that can corrupt a WAL file with two writing connections.
 const SQLITE_LEAST: (u32, u32, u32) = (3, 51, 3);

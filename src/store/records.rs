@@ -201,17 +201,18 @@ impl Store {
             .bind(now)
             .execute(&mut *transaction)
             .await?;
-            let left: Vec<i64> =
-                sqlx::query_scalar("SELECT id FROM outbox WHERE target = ?1 AND state = 'sending' AND wire = 1")
+            let left: Vec<(i64, String, String)> =
+                sqlx::query_as("SELECT id, feed, key FROM outbox WHERE target = ?1 AND state = 'sending' AND wire = 1")
                     .bind(target)
                     .fetch_all(&mut *transaction)
                     .await?;
-            for id in left {
+            for (id, feed, key) in left {
                 let said = Said {
                     reason: unanswered("this program ended before an answer came"),
                     ..Said::default()
                 };
                 park(&mut transaction, id, true, &said, now).await?;
+                super::waits::settled(&mut transaction, &feed, std::iter::once(&Key(key)), now).await?;
             }
             sqlx::query("UPDATE outbox SET due_at = ?2 WHERE target = ?1 AND due_at > ?2")
                 .bind(target)
@@ -244,6 +245,11 @@ impl Store {
         let turned = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             settle(&mut transaction, course, ended, self.now()).await?;
+            // What a dry run shows is not there, so nothing is said to those who wait for it.
+            if !self.is_scratch() {
+                let keys = ended.iter().map(|row| &row.key);
+                super::waits::settled(&mut transaction, course.feed, keys, self.now()).await?;
+            }
             let due = match claim.most {
                 0 => Vec::new(),
                 _ => due(&mut transaction, course, claim, self.now()).await?,
@@ -263,10 +269,14 @@ impl Store {
         plan: &(dyn Fn(&Version) -> Plan + Sync),
     ) -> anyhow::Result<Vec<Claimed>> {
         let (mut sent, mut dropped, mut unsent) = (Vec::new(), Vec::new(), Vec::new());
+        let mut over = Vec::new();
         let mut claimed = Vec::with_capacity(due.len());
         for (version, whole) in due {
             anyhow::ensure!(whole, "{} (record {})", super::damaged(&self.path), version.key.0);
             let plan = plan(&version);
+            if matches!(plan, Plan::Drop | Plan::Unsent) {
+                over.push(version.key.clone());
+            }
             match &plan {
                 Plan::Send { call, idempotency } => sent.push(json!([version.id, call.word(), idempotency])),
                 Plan::Look => {}
@@ -311,6 +321,7 @@ impl Store {
                 .execute(&mut *connection)
                 .await?;
         }
+        super::waits::settled(connection, course.feed, over.iter(), self.now()).await?;
         Ok(claimed)
     }
 

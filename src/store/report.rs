@@ -34,6 +34,8 @@ pub struct Queue {
     pub queued: u64,
     /// Parked for a person.
     pub failed: u64,
+    /// Waiting for other records, which have to be at the target before them.
+    pub waiting: u64,
 }
 
 impl Store {
@@ -72,7 +74,9 @@ impl Store {
         let row = sqlx::query(
             "SELECT (SELECT count(*) FROM inbox WHERE feed = ?2 AND parked IS NULL), \
              (SELECT count(*) FROM outbox WHERE flow = ?1 AND state <> 'parked'), \
-             (SELECT count(*) FROM failures WHERE (stage = 'read' AND place = ?2) OR (stage = 'deliver' AND place = ?1))",
+             (SELECT count(*) FROM failures WHERE (stage = 'read' AND place = ?2) OR (stage = 'deliver' AND place = ?1)), \
+             (SELECT count(DISTINCT w.key) FROM waits w WHERE w.flow = ?1 AND NOT EXISTS (SELECT 1 FROM outbox o \
+             WHERE o.flow = w.flow AND o.key = w.key AND o.state = 'parked'))",
         )
         .bind(flow)
         .bind(feed)
@@ -84,6 +88,7 @@ impl Store {
             to_read: count(0),
             queued: count(1),
             failed: count(2),
+            waiting: count(3),
         })
     }
 

@@ -108,7 +108,8 @@ pub async fn perform(
         return discard(parts.store.clone(), id, voice).await;
     }
     let range = range(&job, &parts.config.timezone)?;
-    let mut engine = parts.engine(&job.flows(), job.manner(voice.clone(), stop)).await?;
+    let names = parts.config.with_required(&job.flows());
+    let mut engine = parts.engine(&names, job.manner(voice.clone(), stop)).await?;
     let before: BTreeMap<String, u64> = engine
         .feeds()
         .into_iter()

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Usage;
 use crate::config::{self, Config, Initial, Mode, STORE};
-use crate::engine::{Engine, Flow, Lanes, Patience, Voice};
+use crate::engine::{Engine, Flow, Lanes, Patience, Provider, Voice};
 use crate::store::Store;
 
 pub fn load(path: &Path, mode: Mode) -> anyhow::Result<Config> {
@@ -251,7 +251,18 @@ pub fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Connector
         to,
         mapping: flow.mapping.clone(),
         only_new: flow.initial == Initial::New,
+        requires: flow.requires.iter().map(provider).collect(),
+        required_by: flow.required_by.iter().map(config::Feed::to_string).collect(),
+        depth: flow.depth,
     })
+}
+
+fn provider(provider: &config::Provider) -> Provider {
+    Provider {
+        flow: provider.flow.clone(),
+        feed: provider.from.to_string(),
+        target: provider.to.to_string(),
+    }
 }
 
 /// A connector's memory in the state file. Read once at start, written through.

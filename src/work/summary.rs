@@ -53,6 +53,12 @@ pub(super) fn summary(voice: &dyn Voice, flow: &Flow, ledger: &Ledger, queue: &Q
             ""
         }
     ));
+    if queue.waiting > 0 {
+        voice.out(&format!(
+            "  waiting  {} for others that they require",
+            counted(queue.waiting, "record")
+        ));
+    }
 }
 
 /// Distinct records, the sum of their totals, and a fingerprint of their ids that does not depend on order.

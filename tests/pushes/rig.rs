@@ -228,6 +228,9 @@ impl Rig {
             to: Target::Records(self.erp.clone()),
             mapping: config.flows[0].mapping.clone(),
             only_new: false,
+            requires: Vec::new(),
+            required_by: Vec::new(),
+            depth: 0,
         }
     }
 

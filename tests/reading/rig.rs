@@ -238,6 +238,9 @@ impl Rig {
             to: connectors[&flow.to.connector].target(&flow.to.resource).unwrap(),
             mapping: flow.mapping.clone(),
             only_new: false,
+            requires: Vec::new(),
+            required_by: Vec::new(),
+            depth: 0,
         });
         Engine {
             store: Arc::new(Store::open(&config.state_path, self.clock.clone()).await.unwrap()),

@@ -101,6 +101,8 @@ pub(crate) struct ErpSetup {
     pub(crate) resources: Vec<String>,
     /// Lines below the flow.
     pub(crate) flow: Vec<String>,
+    /// Further lines below its `map:`.
+    pub(crate) map: Vec<String>,
     /// Lines below `flows:`.
     pub(crate) flows: Vec<String>,
     /// Lines of `drop`'s resources.
@@ -122,6 +124,7 @@ impl Default for ErpSetup {
             connector: Vec::new(),
             resources: Vec::new(),
             flow: Vec::new(),
+            map: Vec::new(),
             flows: Vec::new(),
             drop: Vec::new(),
         }
@@ -152,9 +155,10 @@ impl ErpSetup {
             "total: .grand_total",
         ];
         let flows = format!(
-            "  orders-to-erp:\n    from: store.orders\n    to: erp.orders\n{}    map:\n{}{}",
+            "  orders-to-erp:\n    from: store.orders\n    to: erp.orders\n{}    map:\n{}{}{}",
             lines(&self.flow, 4),
             lines(&map.map(str::to_owned), 6),
+            lines(&self.map, 6),
             lines(&self.flows, 2),
         );
         Setup {

@@ -65,7 +65,10 @@ pub(crate) fn read<'s>(source: &'s str, env: &Env) -> Result<Tree<'s>, CompileEr
     Guard {
         source,
         env,
-        vars: vec!["$record"],
+        vars: match env.refs.is_empty() {
+            true => vec!["$record"],
+            false => vec!["$record", "$refs"],
+        },
     }
     .term(&tree, false)?;
     Ok(tree)
@@ -128,16 +131,16 @@ fn nesting(tokens: &[Token<&str>]) -> usize {
     deepest
 }
 
-struct Guard<'s, 'e> {
+pub(crate) struct Guard<'s, 'e> {
     source: &'s str,
-    env: &'e Env,
+    pub(crate) env: &'e Env,
     vars: Vec<&'s str>,
 }
 
-type Checked = Result<(), CompileError>;
+pub(crate) type Checked = Result<(), CompileError>;
 
 impl<'s> Guard<'s, '_> {
-    fn error(&self, part: &str, message: String, hint: Option<String>) -> Checked {
+    pub(crate) fn error(&self, part: &str, message: String, hint: Option<String>) -> Checked {
         Err(CompileError {
             message,
             at: range(self.source, part),
@@ -205,6 +208,9 @@ impl<'s> Guard<'s, '_> {
             Term::Var(name) => self.var(name),
             Term::Path(start, parts) => {
                 self.term(start, path)?;
+                if let (Term::Var(refs @ "$refs"), Some((Part::Index(index), _))) = (&**start, parts.0.first()) {
+                    self.reference(refs, index)?;
+                }
                 for (part, _) in &parts.0 {
                     match part {
                         Part::Index(index) => self.term(index, false)?,
@@ -301,6 +307,12 @@ impl<'s> Guard<'s, '_> {
             return Ok(());
         }
         match name {
+            "$refs" => {
+                let hint =
+                    "`$refs` is known in the `map` of a flow that has `requires`, such as `requires: [customers]`"
+                        .to_owned();
+                self.error(name, "`$refs` is not known here".to_owned(), Some(hint))
+            }
             "$ENV" | "$__prog_args" | "$__loc__" => {
                 self.refuse(name, &format!("`{name}`"), "a filter sees its record and nothing else")
             }
@@ -355,28 +367,6 @@ impl<'s> Guard<'s, '_> {
         }
         let hint = (!hints.is_empty()).then(|| hints.join("; "));
         self.error(name, format!("unknown function `{name}`"), hint)
-    }
-
-    fn table(&self, name: &'s str, args: &[Tree<'s>]) -> Checked {
-        let Some(table) = args.first().and_then(literal).filter(|_| name == "lookup") else {
-            return Ok(());
-        };
-        if self.env.tables.contains_key(&table) {
-            return Ok(());
-        }
-        let hint = match nearest(&table, self.env.tables.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if self.env.tables.is_empty() => "there are no `tables` in the config".to_owned(),
-            None => {
-                let known: Vec<&str> = self.env.tables.keys().map(String::as_str).collect();
-                format!("known tables: {}", known.join(", "))
-            }
-        };
-        self.error(
-            name,
-            format!("there is no table `{}`", crate::val::excerpt(&table, 40)),
-            Some(hint),
-        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! jq filters that are safe to take from a config file. A filter is compiled once, sees its input,
-//! the variable `$record` and the named tables, and nothing else of the world: not the environment,
-//! not the clock, not other records.
+//! the variables `$record` and, where it may, `$refs`, and the named tables, and nothing else of the
+//! world: not the environment, not the clock, not other records.
 //!
 //! **What ends.** Functions are allowed by list ([`functions`]); `def`, `..`, `range`, `recurse` and
 //! the like are refused when the filter is compiled, with the reason. What is left is metered: a run
@@ -24,6 +24,7 @@ mod lists;
 mod meter;
 mod mistakes;
 mod money;
+mod named;
 mod ops;
 mod pattern;
 mod plain;
@@ -48,6 +49,8 @@ use crate::val::{Val, excerpt};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
     pub tables: BTreeMap<String, Table>,
+    /// The fields of `$refs`; with none a filter that names `$refs` is refused.
+    pub refs: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +97,7 @@ pub struct Warning {
 /// needed. It stays on its thread.
 pub struct Subject<'v> {
     value: &'v Value,
+    refs: Option<&'v Value>,
     ready: OnceCell<Val>,
 }
 
@@ -101,7 +105,16 @@ impl<'v> Subject<'v> {
     pub fn new(value: &'v Value) -> Self {
         Self {
             value,
+            refs: None,
             ready: OnceCell::new(),
+        }
+    }
+
+    /// A whole record, with what `$refs` is beside it.
+    pub fn with_refs(value: &'v Value, refs: &'v Value) -> Self {
+        Self {
+            refs: Some(refs),
+            ..Self::new(value)
         }
     }
 
@@ -127,8 +140,9 @@ enum Kind {
         program: jaq_core::Filter<Engine>,
         /// Only what a filter that looks things up needs.
         env: Env,
-        /// Whether the text mentions `$record`.
+        /// Whether the text mentions `$record`, and `$refs`.
         record: bool,
+        refs: bool,
     },
 }
 
@@ -151,6 +165,7 @@ impl Filter {
                     Env::default()
                 },
                 record: source.contains("$record"),
+                refs: source.contains("$refs"),
             },
         };
         Ok(Filter {
@@ -197,23 +212,29 @@ impl Filter {
 
     /// Up to `most` outputs; for the overall maximum, one more is an error.
     fn outputs(&self, input: &Subject<'_>, record: &Subject<'_>, most: usize) -> Result<Vec<Value>, RunError> {
-        let (program, env, needs_record) = match &self.kind {
+        let (program, env, needs_record, needs_refs) = match &self.kind {
             Kind::Plain(plain) => {
                 let found = plain.run(input.value)?.map(Cow::into_owned);
                 return Ok(found.into_iter().collect());
             }
-            Kind::Program { program, env, record } => (program, env, *record),
+            Kind::Program {
+                program,
+                env,
+                record,
+                refs,
+            } => (program, env, *record, *refs),
         };
         let dot = input.ready();
+        let refs = record.refs.filter(|_| needs_refs).map_or(Val::Null, Val::from);
         let record = if needs_record {
             record.ready().clone()
         } else {
             Val::Null
         };
-        let budget = Budget::for_input(dot.weight() + record.weight());
+        let budget = Budget::for_input(dot.weight() + record.weight() + refs.weight());
         let outcome = meter::within(budget, || {
             let data = Data { lut: &program.lut, env };
-            let context = Ctx::<Engine>::new(data, Vars::new([record]));
+            let context = Ctx::<Engine>::new(data, Vars::new([record, refs]));
             let mut outputs = Vec::new();
             for output in program.id.run((context, dot.clone())) {
                 if outputs.len() == OUTPUTS_MAX {
@@ -285,7 +306,9 @@ fn program(source: &str) -> Result<jaq_core::Filter<Engine>, CompileError> {
     let arena = Arena::default();
     let modules = Loader::new(prelude).load(&arena, File { code: source, path: () });
     let modules = modules.map_err(|_| fault("the filter cannot be read", whole.clone()))?;
-    let compiler = Compiler::default().with_global_vars(["$record"]).with_funs(funs::all());
+    let compiler = Compiler::default()
+        .with_global_vars(["$record", "$refs"])
+        .with_funs(funs::all());
     compiler.compile(modules).map_err(|errors| {
         let first = errors.first().and_then(|(_, undefined)| undefined.first());
         match first {

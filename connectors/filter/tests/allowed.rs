@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use contract::Value;
-use filter::{Env, Filter, Table, functions};
+use filter::{Env, Filter, Subject, Table, functions};
 
 fn env() -> Env {
     let entries = [("cod", "10"), ("7", "\"seven\""), ("true", "1.50")];
@@ -19,6 +19,7 @@ fn env() -> Env {
     };
     Env {
         tables: [("codes".to_owned(), strict), ("any".to_owned(), lenient)].into(),
+        ..Env::default()
     }
 }
 
@@ -289,4 +290,30 @@ fn called(source: &str, name: &str) -> Option<usize> {
         }
     }
     Some(arguments)
+}
+
+#[test]
+fn refs_are_what_stands_beside_the_record() {
+    let env = Env {
+        refs: vec!["customers".to_owned(), "products".to_owned()],
+        ..Env::default()
+    };
+    let record = Value::parse(r#"{"lines":[{"id":7},{"id":9}]}"#).unwrap();
+    let refs = Value::parse(r#"{"customers":"CU-1","products":{"7":"IT-4"}}"#).unwrap();
+    let whole = Subject::with_refs(&record, &refs);
+    for (source, output) in [
+        ("$refs.customers", r#""CU-1""#),
+        ("[.lines[] | $refs.products[.id | tostring]]", r#"["IT-4",null]"#),
+        (r#""\($refs["customers"])!""#, r#""CU-1!""#),
+        ("$refs | length", "2"),
+    ] {
+        let filter = Filter::compile(source, &env).unwrap();
+        assert_eq!(filter.one_on(&whole, &whole).unwrap().to_json(), output, "{source}");
+        // Where nothing stands beside it, as in a dry look, it is null.
+        assert!(filter.one(&record, &record).is_ok(), "{source}");
+    }
+    for source in ["$refs.custmers", "$refs.orders", r#"$refs["x"]"#] {
+        assert!(Filter::compile(source, &env).is_err(), "{source}");
+    }
+    assert!(Filter::compile("$refs.customers", &Env::default()).is_err());
 }

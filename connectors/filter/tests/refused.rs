@@ -236,6 +236,7 @@ fn mistakes_are_shown_with_place_and_remedy() {
     let table = Table::default();
     let env = Env {
         tables: [("status".to_owned(), table)].into(),
+        ..Env::default()
     };
     for (source, at, message, hint) in [
         (

@@ -9,7 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::hands::{Hands, START, store};
-use crate::store::{Aim, Arrival, Due, Frozen, Keep, Link, NewBatch, Note, Parked, Ring, Took, Unread, Want, Wish};
+use crate::store::{
+    Aim, Arrival, Due, Frozen, Keep, Link, Need, NewBatch, Note, Parked, Ring, Took, Unread, Wait, Want, Wish,
+};
 
 const SEEDS: [u64; 4] = [3, 4, 7, 8];
 const WORDS: [&str; 3] = ["Rahima.K@example.com", "01712345678", "Rahima Khatun"];
@@ -465,4 +467,56 @@ async fn d28_a_reader_puts_the_scrubbing_off_and_does_not_prevent_it() {
     held.rollback().await.unwrap();
     assert!(rig.store.scrub().await.unwrap());
     assert!(!rig.holds("01712345678"));
+}
+
+#[tokio::test]
+async fn sc_08_an_order_that_waits_for_its_customer_is_not_lost_with_what_is_removed() {
+    let rig = Rig::new().await;
+    rig.want("people", "55", r#"[{"mail":"RAHIMA.K@example.com"}]"#, None)
+        .await;
+    let need = Need {
+        flow: "people".to_owned(),
+        feed: "store.customers".to_owned(),
+        target: "erp.people".to_owned(),
+        key: key("55"),
+    };
+    let wait = |order: &str| Wait {
+        flow: "orders".to_owned(),
+        feed: "store.orders".to_owned(),
+        key: key(order),
+        again: false,
+        needs: vec![need.clone()],
+    };
+    let keep = Keep {
+        waits: vec![wait("2"), wait("9")],
+        ..Keep::default()
+    };
+    rig.store.keep(&keep).await.unwrap();
+    let request = rig.ask(PrivacyKind::Redact).await;
+    assert_eq!(rig.round(&request).await, Round::Again { open_files: 0 });
+    assert!(rig.queued("people").await.is_empty());
+    // They wait as before for the customer, who is read again.
+    let queue = rig.store.queue("orders", "store.orders").await.unwrap();
+    assert_eq!((queue.waiting, queue.failed), (2, 0));
+    assert_eq!(rig.to_read("store.customers").await, ["55"]);
+    // The customer cannot be read any more, and the store's words are theirs: they go from the orders too.
+    let unread = Unread {
+        feed: "store.customers".to_owned(),
+        key: key("55"),
+        row_hash: Hash(7),
+        rings: Some(0),
+        reason: "Rahima Khatun is no customer".to_owned(),
+        answer: None,
+    };
+    let keep = Keep {
+        unread: vec![unread],
+        ..Keep::default()
+    };
+    rig.store.keep(&keep).await.unwrap();
+    let failures = rig.store.failures().await.unwrap();
+    assert_eq!(failures.len(), 3);
+    assert!(failures.iter().all(|failure| failure.reason.contains("Rahima Khatun")));
+    rig.round(&request).await;
+    assert!(rig.store.failures().await.unwrap().is_empty());
+    assert_eq!(rig.to_read("store.orders").await, ["2", "9"]);
 }

@@ -64,6 +64,10 @@ pub trait Settings: std::fmt::Debug + Send + Sync + Any {
     fn sources(&self) -> Vec<String>;
     /// Resources that flows may send `to` here.
     fn targets(&self) -> Vec<String>;
+    /// Whether its targets take records one by one.
+    fn takes_records(&self) -> bool {
+        false
+    }
     /// How often the other side is called at the most, where that is limited; for `status`.
     fn rate_limit(&self) -> Option<Rate> {
         None
