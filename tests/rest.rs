@@ -6,6 +6,7 @@ mod conflicts;
 mod hooks;
 mod kills;
 mod losses;
+mod reconcile;
 mod references;
 mod refusals;
 mod requires;
