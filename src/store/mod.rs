@@ -41,10 +41,10 @@ pub use inbox::{Due, Waiting};
 pub use keep::{Keep, Link, LinkRow, Note, Parked, Read, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
 pub use privacy::{Holding, Places, Request, Round};
+pub use reconcile::{Mend, Remedy, Sent, Stand, Whose};
 pub use records::{
     Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, only_row, unanswered,
 };
-pub use reconcile::{Mend, Remedy, Sent, Stand, Whose};
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
 pub use sweeps::Sweep;
 pub use trouble::StateError;

@@ -89,7 +89,11 @@ fn code(accounts: &[Account], open: bool) -> u8 {
 
 fn tell(voice: &dyn Voice, account: &Account) {
     let by = looks(account).join(", ");
-    let by = if by.is_empty() { String::new() } else { format!(", by {by}") };
+    let by = if by.is_empty() {
+        String::new()
+    } else {
+        format!(", by {by}")
+    };
     voice.out(&format!("{}: {} to {}{by}", account.flow, account.feed, account.target));
     if account.cannot.is_some() {
         voice.out("  cannot be reconciled");
@@ -102,8 +106,16 @@ fn tell(voice: &dyn Voice, account: &Account) {
     let print = |ids: &Ids| format!("ids {:016x}", ids.hash);
     match &account.ids {
         Some((ours, theirs)) => {
-            row("held", account.held, &format!("{} with an id, {}", grouped(ours.count), print(ours)));
-            row("listed", theirs.count, &format!("{}; what is known to be of others left out", print(theirs)));
+            row(
+                "held",
+                account.held,
+                &format!("{} with an id, {}", grouped(ours.count), print(ours)),
+            );
+            row(
+                "listed",
+                theirs.count,
+                &format!("{}; what is known to be of others left out", print(theirs)),
+            );
         }
         None => row("held", account.held, ""),
     }
@@ -112,11 +124,19 @@ fn tell(voice: &dyn Voice, account: &Account) {
     row("missing", account.missing, "");
     row("different", account.different, "");
     if let Some(extra) = account.extra {
-        let more = if extra > 0 { "this state does not know them; they are left alone" } else { "" };
+        let more = if extra > 0 {
+            "this state does not know them; they are left alone"
+        } else {
+            ""
+        };
         row("extra", extra, more);
     }
     if account.unlisted > 0 {
-        row("unlisted", account.unlisted, "they are there, and the listing does not have them: it is not one of all");
+        row(
+            "unlisted",
+            account.unlisted,
+            "they are there, and the listing does not have them: it is not one of all",
+        );
     }
     for (skip, count) in &account.skipped {
         row("skipped", *count, reason(*skip));
@@ -325,7 +345,11 @@ fn flow_report(account: &Account) -> FlowReport<'_> {
         different: account.different,
         extra: account.extra,
         unlisted: account.unlisted,
-        skipped: account.skipped.iter().map(|(skip, count)| (word(*skip), *count)).collect(),
+        skipped: account
+            .skipped
+            .iter()
+            .map(|(skip, count)| (word(*skip), *count))
+            .collect(),
         ids: account.ids.as_ref().map(|(ours, theirs)| IdsReport {
             ours: sum(ours),
             theirs: sum(theirs),

@@ -1,9 +1,11 @@
 //! ER-12, RC-01 to RC-03: the ERP is not what it was. It is told what is missing, different or unknown there, and
 //! repaired once, within a bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use sandbox::erp::{Deed, Kind, Way};
+use sandbox::When;
+use sandbox::erp::{Deed, Fault, Kind, Loss, Rule, Way};
 use serde_json::Value;
 
 use super::{FLOW, once};
@@ -14,6 +16,8 @@ const LIST: &str = "list: {path: /sales-orders, data_selector: .items, id: .id, 
 fn setup(push: &[&str]) -> ErpSetup {
     ErpSetup {
         push: push.iter().map(|line| (*line).to_owned()).collect(),
+        // What was sent less than `wait` ago is never missing.
+        unknown: "{wait: 20ms, recheck: 50ms}".to_owned(),
         ..ErpSetup::default()
     }
 }
@@ -61,7 +65,11 @@ fn all_there_once(shop: &Shop, erp: &Erp) {
         let held = erp.books().with_reference("sales-orders", &id.to_string());
         assert_eq!(held.len(), 1, "order {id}");
         let total = held[0].document.raw("total").unwrap_or_default();
-        assert_eq!(crate::support::paisa(total), Ok(order.grand_total()), "the total of {id}");
+        assert_eq!(
+            crate::support::paisa(total),
+            Ok(order.grand_total()),
+            "the total of {id}"
+        );
     }
 }
 
@@ -79,7 +87,16 @@ fn writes(erp: &Erp) -> usize {
 #[test]
 fn er_12_what_a_restore_lost_is_told_and_brought_back_exactly_once() {
     let (shop, erp, desk) = filled(40, &ALL);
-    counts(&told(&desk, &[], 0), &[("held", 40), ("checked", 40), ("equal", 40), ("missing", 0), ("extra", 0)]);
+    counts(
+        &told(&desk, &[], 0),
+        &[
+            ("held", 40),
+            ("checked", 40),
+            ("equal", 40),
+            ("missing", 0),
+            ("extra", 0),
+        ],
+    );
     let (before, backup) = (writes(&erp), erp.books().snapshot());
     let lost: Vec<String> = erp.books().records("sales-orders")[33..]
         .iter()
@@ -87,7 +104,16 @@ fn er_12_what_a_restore_lost_is_told_and_brought_back_exactly_once() {
         .collect();
     assert_eq!(erp.books().drop_last("sales-orders", 7), 7);
     let found = told(&desk, &[], 3);
-    counts(&found, &[("held", 40), ("equal", 33), ("missing", 7), ("different", 0), ("extra", 0)]);
+    counts(
+        &found,
+        &[
+            ("held", 40),
+            ("equal", 33),
+            ("missing", 7),
+            ("different", 0),
+            ("extra", 0),
+        ],
+    );
     assert_eq!(found["ids"]["ours"]["count"], 40);
     assert_eq!(found["ids"]["theirs"]["count"], 33);
     assert_ne!(found["ids"]["ours"]["hash"], found["ids"]["theirs"]["hash"]);
@@ -113,7 +139,16 @@ fn er_12_what_a_restore_lost_is_told_and_brought_back_exactly_once() {
 
     let after = writes(&erp);
     let equal = told(&desk, &[], 0);
-    counts(&equal, &[("held", 40), ("equal", 40), ("missing", 0), ("different", 0), ("extra", 0)]);
+    counts(
+        &equal,
+        &[
+            ("held", 40),
+            ("equal", 40),
+            ("missing", 0),
+            ("different", 0),
+            ("extra", 0),
+        ],
+    );
     assert_eq!(equal["ids"]["ours"], equal["ids"]["theirs"]);
     reconcile(&desk, &["--repair"], 0);
     once(&desk).ends(0);
@@ -133,11 +168,18 @@ fn er_12_what_a_restore_lost_is_told_and_brought_back_exactly_once() {
 fn rc_03_a_changed_amount_is_told_with_both_values_and_put_right() {
     let (shop, erp, desk) = filled(12, &ALL);
     let held = erp.books().records("sales-orders")[4].clone();
-    assert!(erp.books().edit("sales-orders", &held.id, r#"{"total": 0.01}"#).unwrap());
+    assert!(
+        erp.books()
+            .edit("sales-orders", &held.id, r#"{"total": 0.01}"#)
+            .unwrap()
+    );
     let out = reconcile(&desk, &[], 3);
     let reference = held.reference().unwrap();
     let line = out.lines().find(|line| line.contains("different:")).unwrap();
-    assert!(line.contains(&reference) && line.contains("total 0.01 instead of "), "{line}");
+    assert!(
+        line.contains(&reference) && line.contains("total 0.01 instead of "),
+        "{line}"
+    );
     let found = told(&desk, &[], 3);
     counts(&found, &[("equal", 11), ("missing", 0), ("different", 1)]);
     let field = &found["first"]["different"][0]["fields"][0];
@@ -149,7 +191,9 @@ fn rc_03_a_changed_amount_is_told_with_both_values_and_put_right() {
     assert_eq!(erp.commits(Deed::Created).len(), created, "an update, not a create");
     reconcile(&desk, &[], 0);
     // The same damage once more: the second repair is not taken for the first.
-    erp.books().edit("sales-orders", &held.id, r#"{"total": 0.01}"#).unwrap();
+    erp.books()
+        .edit("sales-orders", &held.id, r#"{"total": 0.01}"#)
+        .unwrap();
     reconcile(&desk, &["--repair"], 0);
     all_there_once(&shop, &erp);
 }
@@ -179,7 +223,10 @@ fn rc_02_what_is_unknown_is_told_and_never_touched() {
 fn rc_02_a_double_entered_by_hand_is_told_with_both_numbers_and_not_repaired() {
     let (shop, erp, desk) = filled(6, &[CREATE, UPDATE, FIND]);
     let id = shop.some_ids(3)[1];
-    let double = erp.books().put("sales-orders", &format!(r#"{{"reference": "{id}", "total": 1.00}}"#)).unwrap();
+    let double = erp
+        .books()
+        .put("sales-orders", &format!(r#"{{"reference": "{id}", "total": 1.00}}"#))
+        .unwrap();
     let before = erp.books().truth().len();
     let found = told(&desk, &["--repair"], 3);
     counts(&found, &[("equal", 5), ("missing", 0), ("different", 0)]);
@@ -191,11 +238,17 @@ fn rc_02_a_double_entered_by_hand_is_told_with_both_numbers_and_not_repaired() {
 
 #[test]
 fn er_12_without_a_listing_what_is_missing_and_different_is_found_by_looking() {
-    for push in [&[CREATE, UPDATE, FIND, READ][..], &[CREATE, UPDATE, READ], &[CREATE, UPDATE, FIND]] {
+    for push in [
+        &[CREATE, UPDATE, FIND, READ][..],
+        &[CREATE, UPDATE, READ],
+        &[CREATE, UPDATE, FIND],
+    ] {
         let (shop, erp, desk) = filled(10, push);
         erp.books().drop_last("sales-orders", 2);
         let held = erp.books().records("sales-orders")[1].clone();
-        erp.books().edit("sales-orders", &held.id, r#"{"total": 0.01}"#).unwrap();
+        erp.books()
+            .edit("sales-orders", &held.id, r#"{"total": 0.01}"#)
+            .unwrap();
         let found = told(&desk, &[], 3);
         let reads = u64::from(push.contains(&READ));
         counts(&found, &[("equal", 8 - reads), ("missing", 2), ("different", reads)]);
@@ -217,7 +270,12 @@ fn er_12_with_a_listing_alone_what_is_missing_is_found_by_it() {
     erp.books().drop_last("sales-orders", 3);
     counts(&told(&desk, &[], 3), &[("equal", 17), ("missing", 3), ("extra", 0)]);
     // What one listing lacks is looked for in a second one.
-    let lists = erp.books().requests().into_iter().filter(|asked| asked.kind == Kind::List).count();
+    let lists = erp
+        .books()
+        .requests()
+        .into_iter()
+        .filter(|asked| asked.kind == Kind::List)
+        .count();
     assert!(lists >= 6, "{lists} pages");
     assert_eq!(told(&desk, &["--repair"], 0)["repair"]["repaired"], 3);
     all_there_once(&shop, &erp);
@@ -226,7 +284,11 @@ fn er_12_with_a_listing_alone_what_is_missing_is_found_by_it() {
 
 #[test]
 fn er_12_a_trusted_key_does_not_answer_for_the_dead_record() {
-    for push in [&[CREATE, READ, "idempotency: trusted"][..], &[CREATE, FIND, "idempotency: trusted"], &ALL] {
+    for push in [
+        &[CREATE, READ, "idempotency: trusted"][..],
+        &[CREATE, FIND, "idempotency: trusted"],
+        &ALL,
+    ] {
         let (shop, erp, desk) = filled(8, push);
         // A person deletes it; the key it was created under is known for good.
         let held = erp.books().records("sales-orders")[3].clone();
@@ -240,7 +302,7 @@ fn er_12_a_trusted_key_does_not_answer_for_the_dead_record() {
         remove_and_repair(&again[0].id);
         let commits = erp.commits(Deed::Created);
         let keys = commits.iter().filter(|commit| commit.reference == held.reference());
-        let keys: std::collections::BTreeSet<_> = keys.map(|commit| commit.key.clone()).collect();
+        let keys: BTreeSet<_> = keys.map(|commit| commit.key.clone()).collect();
         assert_eq!(keys.len(), 3, "each under a key of its own: {keys:?}");
     }
 }
@@ -252,9 +314,15 @@ fn er_12_more_than_the_bound_changes_nothing_until_a_person_says_how_many() {
     let before = writes(&erp);
     let told_by = |more: &[&str], code| told(&desk, more, code)["repair"].clone();
     let refused = told_by(&["--repair"], 3);
-    assert_eq!((&refused["refused"], &refused["at_most"], &refused["wanted"]), (&true.into(), &50.into(), &60.into()));
+    assert_eq!(
+        (&refused["refused"], &refused["at_most"], &refused["wanted"]),
+        (&true.into(), &50.into(), &60.into())
+    );
     let out = reconcile(&desk, &["--repair", "--at-most", "59"], 3);
-    assert!(out.contains("60 to repair are more than 59") && out.contains("--at-most 60"), "{out}");
+    assert!(
+        out.contains("60 to repair are more than 59") && out.contains("--at-most 60"),
+        "{out}"
+    );
     once(&desk).ends(0);
     assert_eq!(writes(&erp), before, "nothing was sent");
     assert_eq!(told_by(&["--repair", "--at-most", "60"], 0)["repaired"], 60);
@@ -262,11 +330,46 @@ fn er_12_more_than_the_bound_changes_nothing_until_a_person_says_how_many() {
 }
 
 #[test]
+fn rc_05_er_12_killed_anywhere_in_a_repair_nothing_is_brought_back_twice() {
+    let (shop, erp, desk) = filled(40, &ALL);
+    erp.books().set_options(|options| options.keeps_keys = false);
+    erp.books().drop_last("sales-orders", 25);
+    let slow = Rule::new(Kind::Any, Fault::Delay { ms: 10 });
+    erp.books().fault(slow);
+    let cut = Fault::AnswerLost(Loss::Reset);
+    erp.books().fault(Rule::create(cut).when(When::Every(9)));
+    let mut chance = fastrand::Rng::with_seed(5);
+    let mut killed = 0;
+    while killed < 25 {
+        let mut run = desk.start(&["reconcile", FLOW, "--repair"]);
+        run.let_run(Duration::from_millis(chance.u64(100..1200)));
+        let outcome = run.kill();
+        if outcome.signal == Some(9) {
+            killed += 1;
+        } else {
+            erp.books().drop_last("sales-orders", 5);
+        }
+    }
+    once(&desk).ends(0);
+    reconcile(&desk, &["--repair"], 0);
+    reconcile(&desk, &[], 0);
+    all_there_once(&shop, &erp);
+    let gone = erp
+        .books()
+        .truth()
+        .iter()
+        .filter(|commit| commit.deed == Deed::Lost)
+        .count();
+    assert_eq!(erp.commits(Deed::Created).len(), 40 + gone, "each once for each loss");
+}
+
+#[test]
 fn a_record_that_changed_meanwhile_is_left_to_the_next_pass() {
     let (shop, erp, desk) = filled(10, &ALL);
     let id = shop.some_ids(10)[2];
-    shop.world().advance(std::time::Duration::from_secs(60));
-    shop.world().update_order(id, |order| order.status = "delivered".to_owned());
+    shop.world().advance(Duration::from_secs(60));
+    shop.world()
+        .update_order(id, |order| order.status = "delivered".to_owned());
     let before = writes(&erp);
     let found = told(&desk, &["--repair"], 3);
     counts(&found, &[("equal", 9), ("different", 0), ("missing", 0)]);
@@ -283,8 +386,12 @@ fn what_cannot_be_reconciled_says_why_and_what_to_configure() {
     let outcome = desk.run(&["reconcile", FLOW, "--repair"]).ends(2);
     outcome.says(&["erp.orders cannot be asked what it holds", "`list`", "`read`", "`find`"]);
     assert!(told(&desk, &[], 2)["cannot"].is_string());
-    desk.run(&["reconcile", "orders-to-csv"]).ends(2).says(&["writes files", "type: rest"]);
-    desk.run(&["reconcile", "orders-to-erq"]).ends(2).says(&["did you mean `orders-to-erp`?"]);
+    desk.run(&["reconcile", "orders-to-csv"])
+        .ends(2)
+        .says(&["writes files", "type: rest"]);
+    desk.run(&["reconcile", "orders-to-erq"])
+        .ends(2)
+        .says(&["did you mean `orders-to-erp`?"]);
     desk.run(&["reconcile", FLOW, "--at-most", "3"]).ends(2);
     assert_eq!(writes(&erp), before);
 }
@@ -301,7 +408,9 @@ fn er_12_beside_a_live_daemon_it_is_carried_out_by_it() {
     assert_eq!(told(&desk, &["--repair"], 0)["repair"]["repaired"], 4);
     all_there_once(&shop, &erp);
     reconcile(&desk, &[], 0);
-    desk.run(&["reconcile", "orders-to-csv"]).ends(2).says(&["writes files"]);
+    desk.run(&["reconcile", "orders-to-csv"])
+        .ends(2)
+        .says(&["writes files"]);
     daemon.stop();
     assert_eq!(created_again(&erp).len(), 4);
     desk.find_secrets();
@@ -310,8 +419,8 @@ fn er_12_beside_a_live_daemon_it_is_carried_out_by_it() {
 #[test]
 fn an_erp_that_does_not_answer_ends_it_with_1_and_nothing_is_taken_for_missing() {
     let (_shop, erp, desk) = filled(5, &[CREATE, UPDATE, FIND, READ]);
-    let refused = sandbox::erp::Fault::error(403, "forbidden", "Not this one");
-    let rule = erp.books().fault(sandbox::erp::Rule::new(Kind::Read, refused));
+    let refused = Fault::error(403, "forbidden", "Not this one");
+    let rule = erp.books().fault(Rule::new(Kind::Read, refused));
     let before = writes(&erp);
     let found = told(&desk, &["--repair"], 1);
     assert!(found["error"].is_string(), "{found:#}");

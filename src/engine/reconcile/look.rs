@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use contract::{Error, Fault, Key, Malformed, Record, RecordTarget, Row, Use, Value};
+use contract::{Difference, Error, Fault, Key, Malformed, Record, RecordTarget, Row, Stamp, Use, Value};
 use futures::StreamExt;
 
-use super::account::{Skip, Verdict};
+use super::super::calls::millis;
 use super::super::records::RecordFlow;
 use super::super::take::Links;
 use super::super::{Engine, references};
+use super::account::{Skip, Verdict};
 use crate::decide::{self, Known};
 use crate::store::{Aim, LinkRow, Sent, Stand, Want};
 
@@ -23,7 +24,7 @@ pub(super) enum Listing {
     /// There is none, or it is too old to be asked.
     Without,
     /// It began at this time.
-    From(contract::Stamp),
+    From(Stamp),
 }
 
 /// What a look at a record came to, and what the flow would send of it now.
@@ -74,6 +75,7 @@ impl Engine {
         let is_read = |sent: &&Sent| sent.stand == Stand::Rests && (can.compare || is_listed(sent) != Some(true));
         let wholes: BTreeSet<Key> = batch.iter().filter(is_read).map(|sent| sent.key.whole()).collect();
         let keys: Vec<Key> = batch.iter().filter(is_read).map(|sent| sent.key.clone()).collect();
+        let settled = self.clock.now().saturating_sub(millis(flow.to.unknown().wait));
         let answers = self.read_now(flow, wholes).await?;
         let links = self.links(flow, &keys.iter().collect::<Vec<_>>()).await?;
         let mut looks = Vec::with_capacity(batch.len());
@@ -83,7 +85,7 @@ impl Engine {
                 true => self.now_of(flow, &sent, &answers, &links).await?,
                 false => Now::Unread,
             };
-            looks.push(look(flow.to.clone(), sent, listed, now));
+            looks.push(look(flow.to.clone(), sent, listed, now, settled));
         }
         let looked: Vec<anyhow::Result<Looked>> = futures::stream::iter(looks)
             .buffered(flow.to.concurrency().max(1))
@@ -186,8 +188,15 @@ fn why_other(flow: &RecordFlow, want: &Want, link: Option<&LinkRow>) -> Skip {
     }
 }
 
-async fn look(to: Arc<dyn RecordTarget>, sent: Sent, listed: Option<bool>, now: Now) -> anyhow::Result<Looked> {
-    let verdict = match (sent.stand, &now) {
+/// What was sent after `settled` may not be shown yet, so it is not missing.
+async fn look(
+    to: Arc<dyn RecordTarget>,
+    sent: Sent,
+    listed: Option<bool>,
+    now: Now,
+    settled: Stamp,
+) -> anyhow::Result<Looked> {
+    let mut verdict = match (sent.stand, &now) {
         (Stand::Waits, _) => Verdict::Skipped(Skip::Waiting, String::new()),
         (Stand::Parked, _) => Verdict::Skipped(Skip::Parked, String::new()),
         (Stand::Rests, Now::Unread) => Verdict::Equal,
@@ -195,12 +204,20 @@ async fn look(to: Arc<dyn RecordTarget>, sent: Sent, listed: Option<bool>, now: 
             Some(false) if !to.abilities().compare && !to.abilities().find => Verdict::Missing,
             _ => Verdict::Skipped(*skip, why.clone()),
         },
-        (Stand::Rests, Now::Mapped { record, skip, .. }) => match judge(to.as_ref(), &sent, listed, record, *skip).await {
-            Ok(verdict) => verdict,
-            Err(error) if is_trouble(&error) => return Err(error.into()),
-            Err(error) => Verdict::Skipped(Skip::Unclear, error.to_string()),
-        },
+        (Stand::Rests, Now::Mapped { record, skip, .. }) => {
+            match judge(to.as_ref(), &sent, listed, record, *skip).await {
+                Ok(verdict) => verdict,
+                Err(error) if is_trouble(&error) => return Err(error.into()),
+                Err(error) => Verdict::Skipped(Skip::Unclear, error.to_string()),
+            }
+        }
     };
+    if matches!(verdict, Verdict::Missing) && sent.at > settled {
+        verdict = Verdict::Skipped(
+            Skip::Waiting,
+            "it was sent just now, and is not shown there yet".to_owned(),
+        );
+    }
     let want = match now {
         Now::Mapped { want, .. } => Some(want),
         Now::Unread | Now::Not(..) => None,
@@ -218,7 +235,7 @@ async fn judge(
     skip: Option<Skip>,
 ) -> Result<Verdict, Error> {
     let can = to.abilities();
-    let there = |fields: Vec<contract::Difference>, found: Option<Key>| match skip {
+    let there = |fields: Vec<Difference>, found: Option<Key>| match skip {
         Some(skip) => Verdict::Skipped(skip, String::new()),
         None if fields.is_empty() && found.is_none() && listed == Some(false) => Verdict::Unlisted,
         None if fields.is_empty() && found.is_none() => Verdict::Equal,

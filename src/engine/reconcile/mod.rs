@@ -21,7 +21,7 @@ const BATCH: usize = 32;
 /// Ids of a listing that are counted in one go.
 const IDS_AT_ONCE: usize = 2_000;
 /// A listing of more than this is refused: each id takes some 50 bytes of a temporary file.
-const LISTED_MAX: u64 = 5_000_000;
+const LISTED_MAX: u64 = 2_000_000;
 /// What a repair may do unless it is told otherwise: so many, or one in a hundred if that is more.
 const REPAIRS: u64 = 50;
 
@@ -100,6 +100,9 @@ impl Engine {
             self.mend(flow, batch, listing).await?;
         }
         self.settle().await?;
+        // What kept it from delivering, unless that has passed.
+        let trouble = self.ledger.get(&flow.name).and_then(|ledger| ledger.errors().next());
+        account.error = trouble.map(str::to_owned);
         repair.repaired = self.verify(flow, &keys).await?;
         repair.left = wanted.saturating_sub(repair.repaired);
         account.repair = Some(repair);
@@ -259,14 +262,16 @@ fn remedy(flow: &RecordFlow, looked: &Looked) -> Option<Remedy> {
     match &looked.verdict {
         Verdict::Missing => {
             let sent = &looked.sent;
-            let dead = sent.id.as_ref().map_or_else(
-                || format!("{} {}", sent.hash.hex(), sent.at),
-                |id| id.0.clone(),
-            );
+            let dead = sent
+                .id
+                .as_ref()
+                .map_or_else(|| format!("{} {}", sent.hash.hex(), sent.at), |id| id.0.clone());
             let generation = Hash::of(dead.as_bytes()).hex();
             let idempotency = flow.key_of_lost(&sent.key, &generation);
-            // It was looked for just now. A trusted key asks for one look in all, which is still to come.
-            let looked = u32::from(!can.trusts_key);
+            // Where the search is not the only witness, it was asked once just now. A trusted key asks for one look
+            // in all, which is still to come.
+            let has_other = can.list || (can.compare && sent.id.is_some());
+            let looked = u32::from(has_other && !can.trusts_key);
             Some(Remedy::Create {
                 generation,
                 search: can.find.then_some((idempotency, looked)),
