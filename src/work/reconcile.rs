@@ -217,6 +217,7 @@ fn word(skip: Skip) -> &'static str {
         Skip::Parked => "parked",
         Skip::Changed => "changed",
         Skip::Untold => "untold",
+        Skip::Moved => "moved",
         Skip::Remapped => "remapped",
         Skip::Gone => "gone",
         Skip::Unclear => "unclear",
@@ -229,13 +230,14 @@ fn reason(skip: Skip) -> &'static str {
         Skip::Parked => "in `failures`",
         Skip::Changed => "changed since they were sent; the next pass sees to it",
         Skip::Untold => "changed since they were sent, and the target has no `update`",
+        Skip::Moved => "refer to a record that has another id there by now; replay sends them with that",
         Skip::Remapped => "sent by another mapping; --backfill sends what differs by this one",
         Skip::Gone => "no longer at the source, so there is nothing to compare with",
         Skip::Unclear => "could not be read, mapped or looked for",
     }
 }
 
-/// As docs/config.md has it.
+/// As docs/reconcile.md has it.
 #[derive(Serialize)]
 struct Report<'a> {
     flows: Vec<FlowReport<'a>>,

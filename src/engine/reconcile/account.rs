@@ -33,6 +33,8 @@ pub enum Skip {
     Changed,
     /// The same, and the target has no `update`.
     Untold,
+    /// It is what it was, and refers to a record that has another id at the target by now.
+    Moved,
     /// The mapping is another one than it was sent by.
     Remapped,
     /// It is no longer at the source.
@@ -45,7 +47,7 @@ impl Skip {
     /// Whether something is left to be done about such a record before both sides can be called equal.
     pub fn is_open(self) -> bool {
         match self {
-            Skip::Waiting | Skip::Parked | Skip::Changed | Skip::Unclear => true,
+            Skip::Waiting | Skip::Parked | Skip::Changed | Skip::Moved | Skip::Unclear => true,
             Skip::Untold | Skip::Remapped | Skip::Gone => false,
         }
     }

@@ -173,18 +173,19 @@ impl Engine {
         let Some(record) = crate::store::only_row(&want.body) else {
             return Ok(Now::Not(Skip::Unclear, "its mapping makes no single record".to_owned()));
         };
-        let skip = (want.hash != sent.hash).then(|| why_other(flow, &want, link));
+        let skip = (want.hash != sent.hash).then(|| why_other(flow, row.stamp, &want, link));
         Ok(Now::Mapped { want, record, skip })
     }
 }
 
 /// Why what the flow would send now is not what it sent last.
-fn why_other(flow: &RecordFlow, want: &Want, link: Option<&LinkRow>) -> Skip {
+fn why_other(flow: &RecordFlow, stamp: Option<Stamp>, want: &Want, link: Option<&LinkRow>) -> Skip {
     match link.map(|row| &row.link) {
         Some(link) if link.mapping != flow.mapping.print() => Skip::Remapped,
         // It was decided on, and nothing waits to be sent.
         Some(link) if link.want_hash == Some(want.hash) => Skip::Untold,
-        _ => Skip::Changed,
+        Some(link) if !flow.requires.is_empty() && stamp.is_some() && stamp == link.stamp => Skip::Moved,
+        Some(_) | None => Skip::Changed,
     }
 }
 

@@ -72,6 +72,10 @@ impl Engine {
         aftermath: Aftermath,
         account: &mut Account,
     ) -> anyhow::Result<()> {
+        if aftermath != Aftermath::Tell {
+            // What a repair before this one put into the outbox, and was killed then, goes first.
+            self.settle().await?;
+        }
         account.held = self.store.sent_count(&flow.course()).await?;
         let limit = match aftermath {
             Aftermath::Tell => 0,
