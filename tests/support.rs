@@ -9,7 +9,7 @@ mod erp;
 mod run;
 mod shop;
 
-pub(crate) use check::{complaints, names, rows};
+pub(crate) use check::{complaints, names, paisa, rows};
 pub(crate) use daemon::STOPS_WITHIN;
 pub(crate) use desk::{Desk, Setup};
 pub(crate) use disk::Mount;
