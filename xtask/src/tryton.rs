@@ -18,9 +18,10 @@ pub(crate) fn provide() -> anyhow::Result<()> {
     let source = root().join("tests/tryton");
     let requirements = fs::read_to_string(source.join("requirements.txt")).context("reading its requirements")?;
     let setup = fs::read_to_string(source.join("setup.py")).context("reading its setup")?;
-    let made_from = format!("{requirements}\n{setup}\n{KEY}\n{MODULES:?}");
+    // The folder too: its programs name it, so they work nowhere else.
+    let made_from = format!("{}\n{requirements}\n{setup}\n{KEY}\n{MODULES:?}", folder.display());
     let ready = folder.join("ready");
-    if fs::read_to_string(&ready).is_ok_and(|before| before == made_from) {
+    if fs::read_to_string(&ready).is_ok_and(|before| before == made_from) && works(&folder) {
         return Ok(());
     }
     println!("installing Tryton into {}", folder.display());
@@ -33,6 +34,13 @@ pub(crate) fn provide() -> anyhow::Result<()> {
     // Last of all: what was broken off before is begun anew.
     fs::write(&ready, made_from)?;
     Ok(())
+}
+
+/// Not where the machine's Python has become another one.
+fn works(folder: &Path) -> bool {
+    let mut python = Command::new(folder.join("venv/bin/python"));
+    let outcome = python.args(["-c", "import trytond, lxml.etree"]).output();
+    outcome.is_ok_and(|outcome| outcome.status.success())
 }
 
 fn install(folder: &Path, source: &Path) -> anyhow::Result<()> {

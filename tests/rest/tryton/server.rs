@@ -38,7 +38,13 @@ pub(super) struct Tryton {
 impl Tryton {
     pub(super) fn start() -> Tryton {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::copy(provided().join("erp.sqlite"), dir.path().join("erp.sqlite")).unwrap();
+        // The second one only where the database was not closed properly.
+        for name in ["erp.sqlite", "erp.sqlite-wal"] {
+            let file = provided().join(name);
+            if file.exists() {
+                std::fs::copy(file, dir.path().join(name)).unwrap();
+            }
+        }
         // Free at this moment; the server wants a number.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
