@@ -61,8 +61,8 @@ fn er_13_a_search_that_finds_another_record_is_told() {
     let setup = ErpSetup {
         push: vec![
             crate::support::CREATE.to_owned(),
-            // The same word for every order.
-            "find: {path: /sales-orders, params: {status: .status}, id: '.items[-1].id'}".to_owned(),
+            // The ERP knows no such parameter, and answers with all that it has.
+            "find: {path: /sales-orders, params: {our_ref: .reference}, id: '.items[0].id'}".to_owned(),
         ],
         ..ErpSetup::default()
     };
