@@ -47,10 +47,13 @@ impl Clock for VirtualClock {
     }
 }
 
-/// A shop: orders by number, each with the count of the change that made it what it is.
+/// Orders by number, each with the count of the change that made it what it is.
+type Orders = BTreeMap<i64, (i64, Value)>;
+
+/// A shop, which counts its changes.
 #[derive(Debug, Default)]
 pub(super) struct Shop {
-    orders: Mutex<(i64, BTreeMap<i64, (i64, Value)>)>,
+    orders: Mutex<(i64, Orders)>,
 }
 
 impl Shop {
