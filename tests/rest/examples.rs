@@ -87,7 +87,9 @@ fn every_example_maps_what_the_store_has() {
             .filter(|line| !line.trim().starts_with("requires:"))
             .collect();
         let text = text.join("\n").replace("url: https://api.selorax.io", &store);
-        let text = text.replace("$refs.customers", "(\"7\")").replace("$refs.products", "({})");
+        let text = text
+            .replace("$refs.customers", "(\"7\")")
+            .replace("$refs.products", "({})");
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sync.yaml");
         std::fs::write(&path, &text).unwrap();
