@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod conflicts;
+mod examples;
 mod hooks;
 mod kills;
 mod losses;
@@ -11,6 +12,7 @@ mod references;
 mod refusals;
 mod requires;
 mod tokens;
+mod tryton;
 
 use serde_json::Value;
 

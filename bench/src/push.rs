@@ -27,7 +27,7 @@ impl Erp {
         let id = order.get("order_id").context("an order without an id")?.to_string();
         let record = json!({
             "reference": id,
-            "customer": order.get("customer_name"),
+            "number": order.get("order_number"),
             "status": order.get("status"),
             "total": order.get("grand_total"),
         });

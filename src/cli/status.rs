@@ -257,11 +257,18 @@ fn flow_json(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) -
         "failed": queue.failed,
         "flagged": report.flagged,
         "files": report.files,
+        "records": report.records,
+        "unsent": report.unsent,
         "backfills_under_way": report.backfills_under_way,
         "deleted_at_source": report.deleted,
         "schedule": flow.schedule.as_ref().map(|schedule| &schedule.text),
         "next_run": next_run(config, flow).map(utc),
     })
+}
+
+fn by_record(config: &Config, flow: &Flow) -> bool {
+    let target = config.connectors.get(&flow.to.connector);
+    target.is_some_and(|target| target.takes_records())
 }
 
 fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
@@ -286,7 +293,16 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
             grouped(queue.waiting)
         );
     }
-    outln!("  delivered     {} files", grouped(report.files));
+    match by_record(config, flow) {
+        true => outln!("  delivered     {} records are at the target", grouped(report.records)),
+        false => outln!("  delivered     {} files", grouped(report.files)),
+    }
+    if report.unsent > 0 {
+        outln!(
+            "  unsent        {} records changed since and cannot be changed there (no `update`, or no `cancel`)",
+            grouped(report.unsent)
+        );
+    }
     if report.deleted > 0 {
         outln!(
             "  deleted       {} records are no longer at the source",

@@ -174,6 +174,18 @@ fn flow(
     if let Some(to) = &to {
         offered(reader, "to", to, mode, connectors);
     }
+    if mode == Mode::Full
+        && let (Some(to), Some(mapping)) = (&to, &mapping)
+        && mapping.makes_rows()
+        && let Some(target) = connectors.ready.get(&to.connector)
+        && target.takes_records()
+    {
+        reader.problem_at(
+            "each",
+            format!("it makes several rows of a record, and `{to}` takes one record at a time"),
+            Some("remove `each`; a list can stand inside `map`".to_owned()),
+        );
+    }
     if let (Some(from), Some(to)) = (&from, &to)
         && from == to
     {

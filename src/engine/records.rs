@@ -88,43 +88,61 @@ impl Engine {
         let mut under_way = UnderWay::new();
         let mut waiting: VecDeque<Calling> = VecDeque::new();
         let (mut busy, mut ended): (Vec<i64>, Vec<Ended>) = (Vec::new(), Vec::new());
+        let mut pace = Pace::new(self.clock.monotonic());
         let mut ending = false;
         loop {
-            let batch = match self.is_unproven(flow) {
-                true => 1,
-                false => flow.to.abilities().batch.max(1),
-            };
-            let room = match ending || !waiting.is_empty() {
-                true => 0,
-                false => self.width(flow).saturating_sub(under_way.len()),
-            };
-            let claim = Claim {
-                most: room * batch,
-                busy: &busy,
-                only_sure: false,
-            };
-            let terms = self.terms(flow);
-            let plan = |version: &Version| plan(flow, &terms, version);
             let mut outcomes = Vec::new();
-            let course = flow.course();
-            let turn_over = self.store.turn_over(&course, &ended, &claim, &plan);
-            let claimed = beside(&mut under_way, &mut outcomes, turn_over).await?;
-            // Who waited for one of these is due to be read.
-            if ended.iter().any(|row| matches!(row.end, End::Done { .. })) {
-                self.ring_feeds(flow.required_by.iter());
+            let mut any = true;
+            if waiting.is_empty() || ending || pace.is_over(self.clock.monotonic()) {
+                let batch = match self.is_unproven(flow) {
+                    true => 1,
+                    false => flow.to.abilities().batch.max(1),
+                };
+                let calls = pace.turn(self.clock.monotonic(), self.width(flow), self.may_run_ahead(flow));
+                let room = match ending {
+                    true => 0,
+                    false => calls.saturating_sub(under_way.len() + waiting.len()),
+                };
+                let claim = Claim {
+                    most: room * batch,
+                    busy: &busy,
+                    only_sure: false,
+                };
+                let terms = self.terms(flow);
+                let plan = |version: &Version| plan(flow, &terms, version);
+                let course = flow.course();
+                let turn_over = self.store.turn_over(&course, &ended, &claim, &plan);
+                let claimed = beside(&mut under_way, &mut outcomes, turn_over).await?;
+                // Who waited for one of these is due to be read.
+                if ended.iter().any(|row| matches!(row.end, End::Done { .. })) {
+                    self.ring_feeds(flow.required_by.iter());
+                }
+                ended.clear();
+                any = !claimed.is_empty();
+                self.count_unsent(flow, &claimed);
+                let calls = calls_of(claimed, batch);
+                busy.extend(calls.iter().flat_map(Calling::versions).map(|version| version.id));
+                waiting.extend(calls);
             }
-            ended.clear();
-            let any = !claimed.is_empty();
-            self.count_unsent(flow, &claimed);
-            waiting.extend(calls_of(claimed, batch));
             while under_way.len() < self.width(flow)
                 && let Some(call) = waiting.pop_front()
             {
-                busy.extend(call.versions().iter().map(|version| version.id));
                 under_way.push(self.call(flow, call));
             }
             if outcomes.is_empty() {
-                let Some(first) = under_way.next().await else {
+                // What came of others is not left unrecorded as long as this takes.
+                let turn = async {
+                    match ended.is_empty() {
+                        true => std::future::pending().await,
+                        false => self.clock.sleep(TURN).await,
+                    }
+                };
+                let first = tokio::select! {
+                    biased;
+                    first = under_way.next() => first,
+                    () = turn => continue,
+                };
+                let Some(first) = first else {
                     if ending || !any {
                         return Ok(ending);
                     }
@@ -137,6 +155,7 @@ impl Engine {
             }
             let mut outcomes = VecDeque::from(outcomes);
             while let Some(outcome) = outcomes.pop_front() {
+                pace.finished += 1;
                 busy.retain(|id| outcome.ended.iter().all(|ended| ended.id != *id));
                 self.count(flow, &outcome);
                 ended.extend(outcome.ended);
@@ -170,6 +189,13 @@ impl Engine {
         } else {
             flow.to.concurrency().max(1)
         }
+    }
+
+    /// Whether calls may be claimed long before they are made. After a kill each of those is in doubt, so only where
+    /// doubts are settled without a person, and not while one call has to show how the target is.
+    fn may_run_ahead(&self, flow: &RecordFlow) -> bool {
+        let can = flow.to.abilities();
+        (can.find || can.trusts_key) && !self.is_in_trouble(&flow.name) && !self.is_unproven(flow)
     }
 
     fn is_in_trouble(&self, flow: &str) -> bool {
@@ -309,6 +335,43 @@ impl Engine {
                 ended.extend(shown);
             }
         }
+    }
+}
+
+/// How many calls are claimed with one commit: as many as the target answered lately in the time of one turn. A slow
+/// target gets them one by one, and what it answered is on the disk soon; a fast one does not wait for the disk.
+struct Pace {
+    turned_at: Duration,
+    /// Calls that came to something since then.
+    finished: usize,
+}
+
+/// What came of calls is on the disk after this at the latest.
+const TURN: Duration = Duration::from_millis(250);
+const AHEAD_MAX: usize = 256;
+
+impl Pace {
+    fn new(now: Duration) -> Pace {
+        Pace {
+            turned_at: now,
+            finished: 0,
+        }
+    }
+
+    fn is_over(&self, now: Duration) -> bool {
+        now.saturating_sub(self.turned_at) >= TURN
+    }
+
+    /// Begins the next turn, with so many calls.
+    fn turn(&mut self, now: Duration, width: usize, ahead: bool) -> usize {
+        let took = now.saturating_sub(self.turned_at).as_millis().max(1);
+        let finished = std::mem::take(&mut self.finished) as u128;
+        self.turned_at = now;
+        if !ahead {
+            return width;
+        }
+        let calls = usize::try_from(finished * TURN.as_millis() / took).unwrap_or(AHEAD_MAX);
+        calls.clamp(width, AHEAD_MAX.max(width))
     }
 }
 

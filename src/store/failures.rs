@@ -1,7 +1,7 @@
 //! What waits for a person: records that cannot be read, mapped or delivered.
 
 use contract::{Key, Stamp};
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Row, SqliteConnection};
 
 use super::Store;
 
@@ -87,11 +87,15 @@ impl Store {
             .bind(at)
             .bind(&failure.place),
         };
-        query
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| self.explain(error.into()))?;
-        Ok(())
+        let retried = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            if failure.stage == Place::Deliver {
+                read_anew(&mut transaction, failure, at).await?;
+            }
+            query.execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        retried.await.map_err(|error: sqlx::Error| self.explain(error.into()))
     }
 
     /// Puts a failure out of sight until its record changes. Of one that may have been carried out the person says
@@ -113,6 +117,9 @@ impl Store {
         let mut connection = self.writing().await?;
         let discarded = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            if failure.stage == Place::Deliver {
+                read_anew(&mut transaction, failure, self.now()).await?;
+            }
             for statement in statements {
                 sqlx::query(*statement)
                     .bind(failure.id / 2)
@@ -152,3 +159,22 @@ impl Store {
         Ok(keys.into_iter().map(failure).collect())
     }
 }
+
+/// Behind one that may have been carried out there may be a newer state that could not be sent: it is looked at again.
+async fn read_anew(connection: &mut SqliteConnection, failure: &Failure, at: Stamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO inbox (feed, key, row_hash, urgency, due_at, since, at) SELECT o.feed, ?2, coalesce((SELECT row_hash \
+         FROM links WHERE flow = o.flow AND key = ?2), 0), 0, ?3, ?3, ?3 FROM outbox o WHERE o.id = ?1 AND o.state = 'parked' \
+         AND o.unsure = 1 AND o.feed IS NOT NULL ON CONFLICT DO UPDATE SET urgency = 0, due_at = ?3, parked = NULL, attempts = 0",
+    )
+    .bind(failure.id / 2)
+    .bind(Key(failure.key.clone()).whole().0)
+    .bind(at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

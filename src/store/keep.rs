@@ -344,17 +344,25 @@ pub(super) async fn put_wants(connection: &mut SqliteConnection, wants: &[Want],
     Ok(())
 }
 
+/// What stands between the reasons of a version that may have been carried out and of the newer one behind it.
+const BESIDES: &str = "; and what the record is by now cannot be sent: ";
+
+/// One that may have been carried out stays what it is: a person has to look after that first.
 async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: Stamp) -> sqlx::Result<()> {
     for parked in parked {
         sqlx::query(
             "INSERT INTO outbox (flow, key, body, hash, state, attempts, reason, at) VALUES (?1, ?2, '', 0, 'parked', 1, ?3, ?4) \
-             ON CONFLICT (flow, key) WHERE state = 'parked' DO UPDATE SET body = '', hash = 0, \
-             attempts = outbox.attempts + 1, reason = ?3, answer = NULL, discarded = 0, at = ?4",
+             ON CONFLICT (flow, key) WHERE state = 'parked' DO UPDATE SET \
+             body = iif(outbox.unsure, outbox.body, ''), hash = iif(outbox.unsure, outbox.hash, 0), \
+             answer = iif(outbox.unsure, outbox.answer, NULL), attempts = outbox.attempts + 1, discarded = 0, at = ?4, \
+             reason = iif(outbox.unsure, iif(instr(outbox.reason, ?5), substr(outbox.reason, 1, instr(outbox.reason, ?5) - 1), \
+             outbox.reason) || ?5 || ?3, ?3)",
         )
         .bind(&parked.flow)
         .bind(&parked.key.0)
         .bind(&parked.reason)
         .bind(at)
+        .bind(BESIDES)
         .execute(&mut *connection)
         .await?;
     }

@@ -18,6 +18,10 @@ pub struct FlowReport {
     pub last_error_at: Option<Stamp>,
     pub flagged: u64,
     pub files: u64,
+    /// Records that a target which takes them one by one is known to hold.
+    pub records: u64,
+    /// Of those, the ones with changes that the target cannot be given.
+    pub unsent: u64,
     pub backfills_under_way: Vec<String>,
     /// Records that are no longer at the source.
     pub deleted: u64,
@@ -45,7 +49,8 @@ impl Store {
             "SELECT (SELECT position FROM cursors WHERE flow = ?1 AND run = 'live'), f.last_success_at, f.last_error, f.last_error_at, \
              (SELECT count(*) FROM journal WHERE flow = ?1 AND what = 'flagged'), \
              (SELECT count(*) FROM batches WHERE flow = ?1 AND state = 'published'), \
-             (SELECT count(*) FROM links WHERE flow = ?1 AND gone_at IS NOT NULL), f.slot_at \
+             (SELECT count(*) FROM links WHERE flow = ?1 AND gone_at IS NOT NULL), f.slot_at, \
+             (SELECT count(*) FROM refs WHERE flow = ?1), (SELECT count(*) FROM refs WHERE flow = ?1 AND unsent > 0) \
              FROM (SELECT 1) LEFT JOIN flows f ON f.flow = ?1",
         )
         .bind(flow)
@@ -67,6 +72,8 @@ impl Store {
             backfills_under_way: backfills,
             deleted: u64::try_from(row.get::<i64, _>(6))?,
             slot_at: row.get(7),
+            records: u64::try_from(row.get::<i64, _>(8))?,
+            unsent: u64::try_from(row.get::<i64, _>(9))?,
         })
     }
 

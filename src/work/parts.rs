@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use contract::{Clock, Connector, Memory, RealClock, Seams, Target};
+use contract::{Clock, Connector, Memory, RealClock, Seams};
 use tokio_util::sync::CancellationToken;
 
 use super::Usage;
@@ -232,14 +232,6 @@ pub fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Connector
         .and_then(|connector| connector.target(&flow.to.resource));
     let source = source.with_context(|| format!("{} cannot be read from", flow.from))?;
     let to = target.with_context(|| format!("{} cannot be written to", flow.to))?;
-    if matches!(to, Target::Records(_)) && flow.mapping.makes_rows() {
-        let told = format!(
-            "the flow `{}` makes several rows of a record with `each`, and {} takes one record at a time\n\
-             hint: remove `each`; a list can stand inside `map`",
-            flow.name, flow.to
-        );
-        return Err(Usage(told).into());
-    }
     let realm = source.realm().unwrap_or_else(|| flow.from.to_string());
     source.asked_for(&|field| flow.mapping.mentions(field));
     Ok(Flow {

@@ -12,16 +12,28 @@ pub(super) fn summary(voice: &dyn Voice, flow: &Flow, ledger: &Ledger, queue: &Q
     voice.out(&format!("  changes  {}", told(&ledger.changed)));
     voice.out(&format!("  requests {}", grouped(requests)));
     let verb = if dry { "would send" } else { "sent" };
-    voice.out(&format!(
-        "  {verb:<8} {} ({}) in {}",
-        counted(ledger.sent, "record"),
-        counted(ledger.rows, "row"),
-        counted(ledger.files, "file")
-    ));
+    let (sent, is_by_record) = (counted(ledger.sent, "record"), flow.goes_by_record());
+    voice.out(&match is_by_record {
+        true => format!("  {verb:<8} {sent}"),
+        false => {
+            let (rows, files) = (counted(ledger.rows, "row"), counted(ledger.files, "file"));
+            format!("  {verb:<8} {sent} ({rows}) in {files}")
+        }
+    });
     if ledger.known > 0 {
+        let known = counted(ledger.known, "record");
+        let place = if is_by_record {
+            "at the target"
+        } else {
+            "in files there"
+        };
+        let verb = if ledger.known == 1 { "was" } else { "were" };
+        voice.out(&format!("  known    {known} {verb} already {place}"));
+    }
+    if ledger.unsent > 0 {
         voice.out(&format!(
-            "  known    {} records were already in files there",
-            grouped(ledger.known)
+            "  unsent   {} that the target cannot be given (no `update`, or no `cancel`)",
+            counted(ledger.unsent, "change")
         ));
     }
     if ledger.flagged > 0 {

@@ -2,6 +2,7 @@
 //! what it really did.
 
 mod away;
+mod back;
 mod erp;
 mod rig;
 mod truth;

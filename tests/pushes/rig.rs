@@ -47,10 +47,13 @@ impl Clock for VirtualClock {
     }
 }
 
-/// A shop: orders by number, each with the count of the change that made it what it is.
+/// Orders by number, each with the count of the change that made it what it is.
+type Orders = BTreeMap<i64, (i64, Value)>;
+
+/// A shop, which counts its changes.
 #[derive(Debug, Default)]
 pub(super) struct Shop {
-    orders: Mutex<(i64, BTreeMap<i64, (i64, Value)>)>,
+    orders: Mutex<(i64, Orders)>,
 }
 
 impl Shop {
@@ -210,7 +213,7 @@ impl Rig {
         self.folder.path().join("state.db")
     }
 
-    fn flow(&self, name: &str, lines: &str) -> Flow {
+    pub(super) fn flow(&self, name: &str, lines: &str) -> Flow {
         let path = self.folder.path().join(format!("{name}.yaml"));
         let yaml = format!(
             "version: 1\nstore: {{url: http://127.0.0.1:9, store_id: 22, client_id: a, client_secret: b}}\nconnectors:\n  \
@@ -275,21 +278,12 @@ impl Rig {
 
     /// A run that dies after so many steps of its future, wherever that is.
     pub(super) async fn dies_after(&self, polls: usize) -> bool {
-        let mut engine = self.engine().await;
-        let mut left = polls;
-        let mut run = Box::pin(async {
-            engine.once().await.unwrap();
-        });
-        let ended = std::future::poll_fn(|context| {
-            if left == 0 {
-                return std::task::Poll::Ready(false);
-            }
-            left -= 1;
-            run.as_mut().poll(context).map(|()| true)
-        })
-        .await;
-        drop(run);
-        ended
+        dies(self.engine().await, polls).await
+    }
+
+    /// The same, of a flow with this mapping.
+    pub(super) async fn dies_with(&self, lines: &str, polls: usize) -> bool {
+        dies(self.engine_of(vec![self.flow(FLOW, lines)]).await, polls).await
     }
 
     pub(super) async fn failures(&self) -> Vec<Failure> {
@@ -301,4 +295,19 @@ impl Rig {
         let store = Store::look(&self.state()).await.unwrap().unwrap();
         store.queue(FLOW, "store.orders").await.unwrap().queued
     }
+}
+
+async fn dies(mut engine: Engine, polls: usize) -> bool {
+    let mut left = polls;
+    let mut run = Box::pin(async {
+        engine.once().await.unwrap();
+    });
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return std::task::Poll::Ready(false);
+        }
+        left -= 1;
+        run.as_mut().poll(context).map(|()| true)
+    })
+    .await
 }

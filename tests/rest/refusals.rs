@@ -78,8 +78,10 @@ fn a_mapping_that_makes_several_rows_of_a_record_is_refused_before_anything_is_s
         flow: vec!["each: .lines[]".to_owned()],
         ..ErpSetup::default()
     };
-    once(&setup.desk(&shop, &erp))
-        .ends(2)
-        .says(&["orders-to-erp", "`each`", "remove `each`"]);
+    let desk = setup.desk(&shop, &erp);
+    for command in [&["check"][..], &["--once"]] {
+        let told = desk.run(command).ends(2);
+        told.says(&["orders-to-erp.each", "one record at a time", "remove `each`"]);
+    }
     assert_eq!(erp.created().len(), 0);
 }

@@ -6,6 +6,7 @@ mod deny;
 mod needs;
 mod sizes;
 mod stage;
+mod tryton;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -73,6 +74,7 @@ fn ci() -> anyhow::Result<()> {
 
 fn test(args: &[String]) -> anyhow::Result<()> {
     needs::provide().context("providing what the tests need")?;
+    tryton::provide().context("providing the ERP of the tests")?;
     let mut test = cargo(&["test", "--workspace", "--locked"]);
     // Most tests wait for other processes: one more at a time than there are cores, unless it is said otherwise.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {

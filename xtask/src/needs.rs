@@ -21,11 +21,12 @@ const NEEDS: [(&str, &str); 6] = [
 ];
 
 pub(crate) fn provide() -> anyhow::Result<()> {
-    let missing: Vec<&str> = NEEDS
-        .iter()
-        .filter(|(program, _)| find(program).is_none())
-        .map(|(_, package)| *package)
-        .collect();
+    let missing = NEEDS.iter().filter(|(program, _)| find(program).is_none());
+    let mut missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    // A real ERP is installed for its test, and Debian's python alone makes no environment for it.
+    if !makes_environments() {
+        missing.push("python3-venv");
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -51,6 +52,11 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+fn makes_environments() -> bool {
+    let python = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+    python.is_ok_and(|python| python.status.success())
 }
 
 fn is_root() -> bool {

@@ -34,31 +34,10 @@ pub(crate) async fn run(address: SocketAddr, path: &str, secret: &str, seconds: 
         &now()?,
         &event(0, 0),
     );
-    let forgers = (0..FORGERS).map(|_| tokio::spawn(forge(address, forged.clone(), until)));
-    let forgers: Vec<_> = forgers.collect();
-    let mut waits = Vec::new();
-    let (secret, load) = (Secret::new(secret)?, fastrand::u32(..));
-    let mut turns = interval(Duration::from_secs(1) / u32::try_from(GOOD_A_SECOND)?);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut n = 0;
-    while Instant::now() < until {
-        let due = turns.tick().await;
-        let good = request(address, path, &secret, &now()?, &event(load, n));
-        n += 1;
-        // One that comes anew each time, as a proxy's or the platform's may.
-        let mut line = Line::new(
-            TcpStream::connect(address)
-                .await
-                .context("a good caller was not let in")?,
-        );
-        line.call(&good).await.context("a good call was not taken")?;
-        // From when it was due: what had to wait for the one before counts too.
-        waits.push(due.elapsed());
-    }
-    let mut refused = 0;
-    for forger in forgers {
-        refused += forger.await??;
-    }
+    let forgers = (0..FORGERS).map(|_| forge(address, forged.clone(), until));
+    let forged = futures::future::try_join_all(forgers);
+    let (mut waits, refused) = tokio::try_join!(good(address, path, secret, until), forged)?;
+    let refused: usize = refused.into_iter().sum();
     let held = silent.iter().filter(|stream| is_open(stream)).count();
     waits.sort_unstable();
     let at = |percent| percentile(&waits, percent);
@@ -69,6 +48,26 @@ pub(crate) async fn run(address: SocketAddr, path: &str, secret: &str, seconds: 
         at(99),
         at(100)
     ))
+}
+
+/// How long each good call took, from when it was due: what had to wait for the one before counts too.
+async fn good(address: SocketAddr, path: &str, secret: &str, until: Instant) -> anyhow::Result<Vec<Duration>> {
+    let mut waits = Vec::new();
+    let (secret, load) = (Secret::new(secret)?, fastrand::u32(..));
+    let mut turns = interval(Duration::from_secs(1) / u32::try_from(GOOD_A_SECOND)?);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut n = 0;
+    while Instant::now() < until {
+        let due = turns.tick().await;
+        let call = request(address, path, &secret, &now()?, &event(load, n));
+        n += 1;
+        // One that comes anew each time, as a proxy's or the platform's may.
+        let stream = TcpStream::connect(address).await;
+        let mut line = Line::new(stream.context("a good caller was not let in")?);
+        line.call(&call).await.context("a good call was not taken")?;
+        waits.push(due.elapsed());
+    }
+    Ok(waits)
 }
 
 fn now() -> anyhow::Result<String> {
