@@ -1,9 +1,10 @@
 //! `reconcile`: which flows are looked at, what is told of each, and the exit code.
 
-use contract::{Difference, Key};
-use serde::Serialize;
-use serde_json::value::RawValue;
+mod json;
 
+use contract::Difference;
+
+use self::json::Report;
 use super::summary::grouped;
 use super::{DONE, FAILED, MISUSED, UNFINISHED, Usage};
 use crate::engine::{Account, Aftermath, Engine, Finding, Flow, Ids, Skip, Voice};
@@ -23,9 +24,10 @@ pub(super) async fn reconcile(
     telling: Telling,
     voice: &dyn Voice,
 ) -> anyhow::Result<u8> {
+    let flows = chosen(engine, name)?;
     let mut accounts = Vec::new();
     let mut open = false;
-    for flow in chosen(engine, name)? {
+    for flow in flows {
         let account = engine.reconcile(&flow, aftermath).await?;
         // What is in `failures` or waits is on its way, whether or not it was sent before.
         let queue = engine.queue(&flow).await?;
@@ -48,8 +50,9 @@ pub(super) async fn reconcile(
     Ok(code)
 }
 
-/// Flows whose records others require come first, so that those find what they refer to.
-fn chosen(engine: &Engine, name: Option<&str>) -> anyhow::Result<Vec<Flow>> {
+/// Flows whose records others require come first, so that those find what they refer to. Flows into files have no
+/// part in it: what they have waiting stays where it is.
+fn chosen(engine: &mut Engine, name: Option<&str>) -> anyhow::Result<Vec<Flow>> {
     let mut flows: Vec<Flow> = engine.flows.clone();
     flows.sort_by_key(|flow| flow.depth);
     if let Some(name) = name {
@@ -65,6 +68,11 @@ fn chosen(engine: &Engine, name: Option<&str>) -> anyhow::Result<Vec<Flow>> {
         return Ok(flows);
     }
     flows.retain(Flow::goes_by_record);
+    let (by_record, files): (Vec<Flow>, Vec<Flow>) = engine.flows.drain(..).partition(Flow::goes_by_record);
+    engine.flows = by_record;
+    // What is read for one flow of a feed is decided on for all.
+    let shares = |flow: &Flow| flows.iter().any(|own| own.feed == flow.feed);
+    engine.neighbours.extend(files.into_iter().filter(shares));
     if flows.is_empty() {
         let told = "no flow of this config goes to a target that takes records one by one (`type: rest`), so there is \
                     nothing to reconcile";
@@ -114,7 +122,7 @@ fn tell(voice: &dyn Voice, account: &Account) {
             row(
                 "listed",
                 theirs.count,
-                &format!("{}; what is known to be of others left out", print(theirs)),
+                &format!("{}; without those that are cancelled or of other flows", print(theirs)),
             );
         }
         None => row("held", account.held, ""),
@@ -234,171 +242,5 @@ fn reason(skip: Skip) -> &'static str {
         Skip::Remapped => "sent by another mapping; --backfill sends what differs by this one",
         Skip::Gone => "no longer at the source, so there is nothing to compare with",
         Skip::Unclear => "could not be read, mapped or looked for",
-    }
-}
-
-/// As docs/reconcile.md has it.
-#[derive(Serialize)]
-struct Report<'a> {
-    flows: Vec<FlowReport<'a>>,
-    /// The exit code.
-    code: u8,
-}
-
-#[derive(Serialize)]
-struct FlowReport<'a> {
-    flow: &'a str,
-    from: &'a str,
-    to: &'a str,
-    by: Vec<&'static str>,
-    cannot: Option<&'a str>,
-    error: Option<&'a str>,
-    held: u64,
-    checked: u64,
-    equal: u64,
-    missing: u64,
-    different: u64,
-    extra: Option<u64>,
-    unlisted: u64,
-    skipped: std::collections::BTreeMap<&'static str, u64>,
-    ids: Option<IdsReport>,
-    first: First<'a>,
-    repair: Option<RepairReport>,
-}
-
-#[derive(Serialize)]
-struct IdsReport {
-    ours: Sum,
-    theirs: Sum,
-}
-
-#[derive(Serialize)]
-struct Sum {
-    count: u64,
-    hash: String,
-}
-
-#[derive(Serialize)]
-struct First<'a> {
-    missing: Vec<Found<'a>>,
-    different: Vec<Found<'a>>,
-    extra: Vec<&'a str>,
-    skipped: Vec<Passed<'a>>,
-}
-
-#[derive(Serialize)]
-struct Found<'a> {
-    record: &'a str,
-    id: Option<&'a str>,
-    /// The id that it has there instead.
-    found: Option<&'a str>,
-    fields: Vec<Field<'a>>,
-}
-
-/// The values as they were written, to the digit.
-#[derive(Serialize)]
-struct Field<'a> {
-    field: &'a str,
-    ours: Box<RawValue>,
-    theirs: Box<RawValue>,
-}
-
-#[derive(Serialize)]
-struct Passed<'a> {
-    record: &'a str,
-    skipped: &'static str,
-    why: &'a str,
-}
-
-#[derive(Serialize)]
-struct RepairReport {
-    wanted: u64,
-    at_most: u64,
-    refused: bool,
-    repaired: u64,
-    left: u64,
-}
-
-impl<'a> Report<'a> {
-    fn of(accounts: &'a [Account], code: u8) -> Report<'a> {
-        Report {
-            flows: accounts.iter().map(flow_report).collect(),
-            code,
-        }
-    }
-}
-
-fn flow_report(account: &Account) -> FlowReport<'_> {
-    let sum = |ids: &Ids| Sum {
-        count: ids.count,
-        hash: format!("{:016x}", ids.hash),
-    };
-    FlowReport {
-        flow: &account.flow,
-        from: &account.feed,
-        to: &account.target,
-        by: looks(account),
-        cannot: account.cannot.as_deref(),
-        error: account.error.as_deref(),
-        held: account.held,
-        checked: account.checked(),
-        equal: account.equal,
-        missing: account.missing,
-        different: account.different,
-        extra: account.extra,
-        unlisted: account.unlisted,
-        skipped: account
-            .skipped
-            .iter()
-            .map(|(skip, count)| (word(*skip), *count))
-            .collect(),
-        ids: account.ids.as_ref().map(|(ours, theirs)| IdsReport {
-            ours: sum(ours),
-            theirs: sum(theirs),
-        }),
-        first: First {
-            missing: account.first_missing.iter().map(found).collect(),
-            different: account.first_different.iter().map(found).collect(),
-            extra: account.first_extra.iter().map(text).collect(),
-            skipped: account
-                .first_skipped
-                .iter()
-                .map(|skipped| Passed {
-                    record: &skipped.key.0,
-                    skipped: word(skipped.skip),
-                    why: &skipped.why,
-                })
-                .collect(),
-        },
-        repair: account.repair.map(|repair| RepairReport {
-            wanted: repair.wanted,
-            at_most: repair.at_most,
-            refused: repair.refused,
-            repaired: repair.repaired,
-            left: repair.left,
-        }),
-    }
-}
-
-fn text(key: &Key) -> &str {
-    &key.0
-}
-
-fn found(finding: &Finding) -> Found<'_> {
-    Found {
-        record: &finding.key.0,
-        id: finding.id.as_ref().map(text),
-        found: finding.found.as_ref().map(text),
-        fields: finding
-            .fields
-            .iter()
-            .filter_map(|difference| {
-                Some(Field {
-                    field: &difference.field,
-                    ours: RawValue::from_string(difference.ours.to_json()).ok()?,
-                    theirs: RawValue::from_string(difference.theirs.to_json()).ok()?,
-                })
-            })
-            .collect(),
     }
 }
