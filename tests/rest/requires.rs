@@ -277,12 +277,20 @@ fn a2_killed_at_any_moment_nothing_is_lost_or_doubled() {
     let desk = setup().desk(&shop, &erp);
     let mut chance = fastrand::Rng::with_seed(11);
     let mut killed = 0;
-    for _ in 0..40 {
+    while killed < 25 {
         let mut run = desk.start(&["--once", "orders-to-erp"]);
         run.let_run(Duration::from_millis(chance.u64(40..700)));
-        killed += usize::from(run.kill().signal == Some(9));
+        let outcome = run.kill();
+        match outcome.signal {
+            Some(9) => killed += 1,
+            // Whoever got to the end finds more to do next time.
+            _ => {
+                outcome.ends(0);
+                shop.world().advance(Duration::from_secs(60));
+                shop.world().insert_orders(30);
+            }
+        }
     }
-    assert!(killed >= 5, "{killed} killed");
     erp.books().remove_fault(slow);
     once(&desk).ends(0);
     check_but(&shop, &erp, &[]);
