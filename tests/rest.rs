@@ -7,6 +7,7 @@ mod examples;
 mod hooks;
 mod kills;
 mod losses;
+mod reconcile;
 mod references;
 mod refusals;
 mod requires;

@@ -13,7 +13,7 @@ pub(crate) use check::{complaints, names, paisa, rows};
 pub(crate) use daemon::STOPS_WITHIN;
 pub(crate) use desk::{Desk, Setup};
 pub(crate) use disk::Mount;
-pub(crate) use erp::{CREATE, Erp, ErpSetup, FIND};
+pub(crate) use erp::{CREATE, Erp, ErpSetup, FIND, READ, UPDATE};
 pub(crate) use run::{Outcome, Running};
 pub(crate) use shop::{Covered, Shop, options};
 

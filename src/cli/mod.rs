@@ -129,6 +129,19 @@ enum Command {
         #[arg(long)]
         id: Option<String>,
     },
+    /// Whether a target that takes records one by one holds what was sent to it; writes nothing without --repair
+    Reconcile {
+        flow: Option<String>,
+        /// Send again what is missing, and give what is different its content
+        #[arg(long)]
+        repair: bool,
+        /// With --repair: change nothing if there are more than this [default: 50, or 1 % of the records if more]
+        #[arg(long, value_name = "N", requires = "repair")]
+        at_most: Option<u64>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// What the store calls this daemon about
     #[command(subcommand)]
     Webhooks(webhooks::Webhooks),
@@ -219,6 +232,17 @@ fn job_of(cli: &Cli) -> Option<Job> {
             since: since.clone(),
             id: id.clone(),
         }),
+        Command::Reconcile {
+            flow,
+            repair,
+            at_most,
+            json,
+        } => Some(Job::Reconcile {
+            flow: flow.clone(),
+            repair: *repair,
+            at_most: *at_most,
+            json: *json,
+        }),
         _ => None,
     }
 }
@@ -242,7 +266,7 @@ async fn command(cli: Cli, path: &std::path::Path) -> anyhow::Result<u8> {
         Some(Command::Demo(demo)) => demo.run().await,
         Some(Command::Sandbox(args)) => args.run().await,
         // Jobs, and the daemon.
-        Some(Command::Run | Command::Replay { .. }) | None => Ok(DONE),
+        Some(Command::Run | Command::Replay { .. } | Command::Reconcile { .. }) | None => Ok(DONE),
     }
 }
 

@@ -10,6 +10,7 @@ mod lanes;
 mod proof;
 mod pull;
 mod read;
+mod reconcile;
 mod records;
 mod refs;
 mod sweep;
@@ -29,6 +30,7 @@ use crate::store::{Course, Coverage, Due, Keep, Queue, Store};
 pub use crate::decide::References;
 pub use backfill::Range;
 pub use lanes::{Job, Lane, Lanes};
+pub use reconcile::{Account, Aftermath, Finding, Ids, Repair, Skip, Skipped};
 pub use refs::references;
 pub use sweep::SweepReport;
 

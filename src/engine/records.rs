@@ -443,13 +443,28 @@ fn plan(flow: &Flow, terms: &Terms, version: &Version) -> Plan {
     }
 }
 
-/// The key of a call is made of the data alone, so that even a lost state file makes the same ones.
+/// The key of a call is made of the data alone, so that even a lost state file makes the same ones. One that is to be
+/// carried out once more although it was before has the number of its version in it.
 fn key_of(flow: &Flow, version: &Version, call: Call) -> String {
     let record = format!("{}:{}", flow.realm, version.key.0);
-    match call {
-        Call::Create => format!("{record}:create"),
-        Call::Update => format!("{record}:update:{}", version.hash.hex()),
-        Call::Cancel => format!("{record}:cancel"),
+    match (call, &version.generation) {
+        (Call::Create, None) => format!("{record}:create"),
+        (Call::Create, Some(generation)) => create_again(&record, generation),
+        (Call::Update, _) if version.again => format!("{record}:update:{}:{}", version.hash.hex(), version.id),
+        (Call::Update, _) => format!("{record}:update:{}", version.hash.hex()),
+        (Call::Cancel, _) => format!("{record}:cancel"),
+    }
+}
+
+/// The key of the create of a record that the target had and lost.
+fn create_again(record: &str, generation: &str) -> String {
+    format!("{record}:create:{generation}")
+}
+
+impl RecordFlow {
+    /// As `create_again`, for a create that has to be looked for before it is sent.
+    pub(super) fn key_of_lost(&self, key: &contract::Key, generation: &str) -> String {
+        create_again(&format!("{}:{}", self.flow.realm, key.0), generation)
     }
 }
 

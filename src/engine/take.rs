@@ -31,7 +31,7 @@ impl View {
     }
 }
 
-type Links = HashMap<Key, LinkRow>;
+pub(super) type Links = HashMap<Key, LinkRow>;
 
 impl Engine {
     /// What is to be kept of a page of rows.

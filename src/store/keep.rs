@@ -288,7 +288,7 @@ async fn clear(connection: &mut SqliteConnection, cleared: &[(String, Key)]) -> 
 
 /// A waiting version gives way to the newer one; one that is being sent is left alone. Where the record
 /// is back at what was sent last, nothing needs to be sent. A parked version is overtaken.
-async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp) -> sqlx::Result<()> {
+pub(super) async fn put_wants(connection: &mut SqliteConnection, wants: &[Want], at: Stamp) -> sqlx::Result<()> {
     for chunk in chunks(wants) {
         let mut query: QueryBuilder<Sqlite> =
             QueryBuilder::new("INSERT INTO outbox (flow, key, body, hash, before, doubt, state, act, stamp, at) ");

@@ -14,6 +14,7 @@ mod inbox;
 mod keep;
 mod outbox;
 mod privacy;
+mod reconcile;
 mod records;
 mod report;
 mod sweeps;
@@ -40,8 +41,9 @@ pub use inbox::{Due, Waiting};
 pub use keep::{Keep, Link, LinkRow, Note, Parked, Read, Ring, Settle, Swept, Unread, Want};
 pub use outbox::Ready;
 pub use privacy::{Holding, Places, Request, Round};
+pub use reconcile::{Mend, Remedy, Sent, Stand, Whose};
 pub use records::{
-    Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, unanswered,
+    Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, only_row, unanswered,
 };
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
 pub use sweeps::Sweep;

@@ -90,6 +90,8 @@ pub struct Version {
     /// What the last call said.
     pub said: Said,
     pub held: Option<Held>,
+    /// The target lost it before: what tells the key of its next create from that of the one that is gone.
+    pub generation: Option<String>,
 }
 
 /// An unanswered call.
@@ -402,9 +404,10 @@ async fn due(
     now: Stamp,
 ) -> sqlx::Result<Vec<(Version, bool)>> {
     const COLUMNS: &str = "o.id, o.key, o.body, o.hash, o.act, o.stamp, o.before IS NULL, o.attempts, o.unsure, o.call, o.idem, \
-         o.looked, r.id, r.hash, r.stamp, r.flow, r.cancelled, r.key IS NOT NULL, o.reason, o.request, o.answer \
-         FROM outbox o \
-         LEFT JOIN refs r ON r.target = ?2 AND r.feed = ?3 AND r.key = o.key";
+         o.looked, r.id, r.hash, r.stamp, r.flow, r.cancelled, r.key IS NOT NULL, o.reason, o.request, o.answer, \
+         lost.generation FROM outbox o \
+         LEFT JOIN refs r ON r.target = ?2 AND r.feed = ?3 AND r.key = o.key \
+         LEFT JOIN lost ON lost.target = ?2 AND lost.feed = ?3 AND lost.key = o.key";
     let mut versions = Vec::new();
     if !claim.only_sure {
         let doubtful = format!(
@@ -444,6 +447,14 @@ async fn rows(
     Ok(rows.iter().map(version).collect())
 }
 
+/// The mapped record in a body that holds one.
+pub fn only_row(body: &str) -> Option<Value> {
+    match Value::parse_own(body) {
+        Ok(Value::List(mut rows)) if rows.len() == 1 => rows.pop(),
+        _ => None,
+    }
+}
+
 /// A version, and whether its body is the one that was stored. One that is to be cancelled is known by the wish.
 fn version(row: &sqlx::sqlite::SqliteRow) -> (Version, bool) {
     let body: &str = row.get(2);
@@ -452,10 +463,7 @@ fn version(row: &sqlx::sqlite::SqliteRow) -> (Version, bool) {
         "cancel" => Aim::Cancel,
         _ => Aim::Put,
     };
-    let parsed = Value::parse_own(body).ok().and_then(|value| match value {
-        Value::List(mut rows) if rows.len() == 1 => rows.pop(),
-        _ => None,
-    });
+    let parsed = only_row(body);
     let whole = parsed.is_some() && (wish == Aim::Cancel || Hash::of(body.as_bytes()) == hash);
     let doubt = row.get::<bool, _>(8).then(|| Doubt {
         call: Call::of(row.get::<Option<&str>, _>(9).unwrap_or_default()),
@@ -485,6 +493,7 @@ fn version(row: &sqlx::sqlite::SqliteRow) -> (Version, bool) {
             answer: row.get(20),
         },
         held,
+        generation: row.get(21),
     };
     (version, whole)
 }

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::parts::{Manner, Parts};
+use super::reconcile::{Telling, reconcile};
 use super::summary::{grouped, summary};
 use super::{DONE, FAILED, MISUSED, UNFINISHED, Usage};
 use crate::config;
-use crate::engine::{Engine, Ledger, Patience, Range, Voice};
+use crate::engine::{Aftermath, Engine, Ledger, Patience, Range, Voice};
 use crate::store::{Failure, Place, Queue, Store};
 
 /// What was asked for. Names of flows: none means all.
@@ -46,6 +47,13 @@ pub enum Job {
         since: Option<String>,
         id: Option<String>,
     },
+    Reconcile {
+        flow: Option<String>,
+        repair: bool,
+        /// How many may be repaired; `None`: as many as is usual.
+        at_most: Option<u64>,
+        json: bool,
+    },
 }
 
 impl Job {
@@ -54,6 +62,7 @@ impl Job {
         match self {
             Job::Once { flows, .. } | Job::Backfill { flows, .. } => flows.clone(),
             Job::Replay { flow, .. } => vec![flow.clone()],
+            Job::Reconcile { flow, .. } => flow.iter().cloned().collect(),
             Job::Retry { .. } | Job::Discard { .. } => Vec::new(),
         }
     }
@@ -64,7 +73,7 @@ impl Job {
 
     /// A long one, whose progress is of interest.
     pub fn is_walk(&self) -> bool {
-        matches!(self, Job::Backfill { .. })
+        matches!(self, Job::Backfill { .. } | Job::Reconcile { .. })
     }
 
     /// How long one call may go on through faults that pass, in a process that does nothing else.
@@ -72,7 +81,9 @@ impl Job {
         match self {
             Job::Once { wait, .. } => (*wait).max(Duration::from_secs(5)),
             Job::Backfill { .. } => Duration::MAX,
-            Job::Retry { .. } | Job::Discard { .. } | Job::Replay { .. } => Duration::from_secs(30),
+            Job::Retry { .. } | Job::Discard { .. } | Job::Replay { .. } | Job::Reconcile { .. } => {
+                Duration::from_secs(30)
+            }
         }
     }
 
@@ -85,7 +96,7 @@ impl Job {
             dry: self.is_dry(),
             patience: Patience {
                 wait,
-                endless: matches!(self, Job::Backfill { .. } | Job::Replay { .. }),
+                endless: matches!(self, Job::Backfill { .. } | Job::Replay { .. } | Job::Reconcile { .. }),
                 leaves_walks: false,
                 leaves_records: false,
             },
@@ -110,6 +121,23 @@ pub async fn perform(
     let range = range(&job, &parts.config.timezone)?;
     let names = parts.config.with_required(&job.flows());
     let mut engine = parts.engine(&names, job.manner(voice.clone(), stop)).await?;
+    if let Job::Reconcile {
+        flow,
+        repair,
+        at_most,
+        json,
+    } = &job
+    {
+        let aftermath = match repair {
+            true => Aftermath::Repair { at_most: *at_most },
+            false => Aftermath::Tell,
+        };
+        let telling = match json {
+            true => Telling::AsJson,
+            false => Telling::ForPeople,
+        };
+        return reconcile(&mut engine, flow.as_deref(), aftermath, telling, voice.as_ref()).await;
+    }
     let before: BTreeMap<String, u64> = engine
         .feeds()
         .into_iter()
@@ -132,7 +160,7 @@ pub async fn perform(
             }
             engine.settle().await
         }
-        Job::Discard { .. } => Ok(()),
+        Job::Discard { .. } | Job::Reconcile { .. } => Ok(()),
     };
     let passed = matches!(job, Job::Once { .. } | Job::Backfill { .. });
     end(&engine, voice.as_ref(), &before, passed, done).await

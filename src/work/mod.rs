@@ -3,6 +3,7 @@
 
 mod job;
 mod parts;
+mod reconcile;
 pub mod subscriptions;
 mod summary;
 

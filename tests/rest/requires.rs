@@ -420,3 +420,44 @@ fn the_daemon_sends_customers_first_too_although_their_flow_has_no_schedule() {
         "only who is referred to"
     );
 }
+
+#[test]
+fn er_12_customers_and_orders_that_a_restore_lost_come_back_in_order_with_the_new_ids() {
+    let shop = Shop::of(30);
+    let erp = Erp::open(|_| {});
+    let setup = ErpSetup {
+        unknown: "{wait: 20ms, recheck: 50ms}".to_owned(),
+        ..setup()
+    };
+    let desk = setup.desk(&shop, &erp);
+    once(&desk).ends(0);
+    erp.books().drop_last("sales-orders", 8);
+    erp.books().drop_last("customers", 3);
+    let told = desk.run(&["reconcile", "--repair", "--json"]);
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    let [customers, orders] = [&told["flows"][0], &told["flows"][1]];
+    assert_eq!(customers["flow"], "customers-to-erp");
+    assert_eq!(
+        (&customers["repair"]["repaired"], &orders["repair"]["repaired"]),
+        (&3.into(), &8.into()),
+        "{told:#}"
+    );
+    assert_eq!(desk.rows(), 0, "files have no part in it");
+    // Orders that were not lost, and refer to a customer who was.
+    let moved = orders["first"]["skipped"].as_array().unwrap();
+    assert!(moved.iter().all(|one| one["skipped"] == "moved"), "{moved:?}");
+    assert_eq!(told["code"], if moved.is_empty() { 0 } else { 3 });
+    for one in moved {
+        desk.run(&["replay", "orders-to-erp", "--id", one["record"].as_str().unwrap()])
+            .ends(0);
+    }
+    desk.run(&["reconcile"]).ends(0);
+    for (id, order) in shop.world().final_orders() {
+        let held = erp.books().with_reference("sales-orders", &id.to_string());
+        assert_eq!(held.len(), 1);
+        if let Some(customer) = order.user_id {
+            let known = erp.books().with_reference("customers", &customer.to_string());
+            assert_eq!(held[0].document.text("customer_id").as_ref(), Some(&known[0].id));
+        }
+    }
+}

@@ -110,9 +110,10 @@ pub(crate) struct ErpSetup {
 }
 
 pub(crate) const CREATE: &str = "create: {path: /sales-orders, id: .data.id, idempotency_header: Idempotency-Key, success: .success, error: .error.message}";
-const UPDATE: &str = "update: {path: '/sales-orders/{id}', success: .success, error: .error.message}";
+pub(crate) const UPDATE: &str = "update: {path: '/sales-orders/{id}', success: .success, error: .error.message}";
 pub(crate) const FIND: &str = "find: {path: /sales-orders, params: {reference: .reference}, id: '.items[].id'}";
-const READ: &str = "read: {path: '/sales-orders/{id}', compare: {total: .data.total, customer: .data.customer}}";
+pub(crate) const READ: &str =
+    "read: {path: '/sales-orders/{id}', compare: {total: .data.total, customer: .data.customer}}";
 
 impl Default for ErpSetup {
     fn default() -> ErpSetup {

@@ -37,7 +37,9 @@ pub struct Push {
     /// made of it must depend on nothing else but the settings (no clock, no chance, no counter).
     pub record: Value,
     /// Derived from the data, so that even a lost state file makes the same ones:
-    /// `selorax:{store}:{id}:create`, `…:update:{content hash}`, `…:cancel`.
+    /// `selorax:{store}:{id}:create`, `…:update:{content hash}`, `…:cancel`. What the target lost is created under
+    /// `…:create:{hash of its id there}`, and what it is given once more under `…:update:{content hash}:{number}`:
+    /// under the old key it would answer for what it did before.
     pub idempotency: String,
 }
 

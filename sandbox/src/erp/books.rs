@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::erp::auth::{Access, AccessCounts};
@@ -66,6 +66,8 @@ pub(crate) struct Kept {
     pub(crate) resource: String,
     pub(crate) id: String,
     pub(crate) body: String,
+    /// As it was created: what the key is answered with for good, also where a person deleted it since.
+    pub(crate) held: Arc<Held>,
 }
 
 /// The records as they were at a moment.

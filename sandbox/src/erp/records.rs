@@ -79,6 +79,7 @@ pub(crate) fn store(inner: &mut Inner, resource: &str, document: Document, sourc
             resource: resource.to_owned(),
             id: held.id.clone(),
             body: source.body.clone(),
+            held: Arc::clone(&held),
         };
         inner.keys.insert(key.clone(), kept);
     }

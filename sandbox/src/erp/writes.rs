@@ -158,7 +158,7 @@ fn known_key(
         let message = "This idempotency key came with another body before";
         return Some(Err(Refusal::new(422, "key_reused", message)));
     }
-    let held = inner.shelves.get(resource)?.by_id(&kept.id)?;
+    let held = inner.shelves.get(resource)?.by_id(&kept.id).unwrap_or(&kept.held);
     Some(Ok(Stored {
         held: Arc::clone(held),
         repeated: true,
