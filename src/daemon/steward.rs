@@ -1,6 +1,6 @@
 //! The steward: carries out what a person or the store's owner asks under privacy law, lets old events leave, and
-//! minds the pause of a store that removed the app. No event is believed about that: the store itself is asked, so one that is stale or
-//! made up heals by itself.
+//! minds the pause of a store that removed the app. No event is believed about that: the store itself is asked, so one
+//! that is stale or made up heals by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
