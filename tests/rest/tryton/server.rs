@@ -16,6 +16,7 @@ const COMPANY: &str = "eyJjb21wYW55IjogMX0=";
 const STORAGE: &str = "eyJjb21wYW55IjogMSwgImxvY2F0aW9ucyI6IFszXX0=";
 /// It loads some ten modules at its start.
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What `cargo xtask test` has installed and prepared.
 fn provided() -> PathBuf {
@@ -70,6 +71,12 @@ impl Tryton {
         self.until_it_listens();
     }
 
+    pub(super) fn signal(&self, name: &str) {
+        let id = self.server.id().to_string();
+        let kill = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(kill.unwrap().success(), "cannot send {name} to {id}");
+    }
+
     fn until_it_listens(&mut self) {
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
@@ -94,6 +101,15 @@ impl Tryton {
             .lines()
             .filter(|line| ["\"POST ", "\"PUT "].iter().any(|word| line.contains(word)));
         writes.count()
+    }
+
+    /// Whether it does so within a short time.
+    pub(super) fn writes_more_than(&self, count: usize) -> bool {
+        let started = Instant::now();
+        while self.writes() <= count && started.elapsed() < ANSWERS_WITHIN {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.writes() > count
     }
 
     pub(super) fn url(&self) -> String {
