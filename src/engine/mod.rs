@@ -243,6 +243,7 @@ impl Engine {
             {
                 self.store.retry(&failure, &flow.feed).await?;
             }
+            self.forget_search(&flow).await?;
         }
         self.meet_targets().await
     }

@@ -4,13 +4,17 @@
 
 use std::time::Duration;
 
-use contract::{Clock, Push, Receipt, RecordTarget};
+use contract::{Clock, Push, Receipt, RecordTarget, Target};
 
-use super::Engine;
 use super::records::RecordFlow;
+use super::{Engine, Flow};
 
 /// What became of the look: found, or why what is created there will not be found. `None`: the target did not say.
 pub(super) type Proof = Option<Result<(), String>>;
+
+fn alert_of(flow: &str) -> String {
+    format!("search-{flow}")
+}
 
 /// Looks for a record that was created just now.
 pub(super) async fn prove(to: &dyn RecordTarget, push: &Push, receipt: &Receipt, clock: &dyn Clock) -> Proof {
@@ -65,10 +69,18 @@ impl Engine {
         flow.to.abilities().find && !is_proven
     }
 
+    /// What was said of a search that the config does not have any more stands no longer.
+    pub(super) async fn forget_search(&self, flow: &Flow) -> anyhow::Result<()> {
+        if !matches!(&flow.to, Target::Records(to) if to.abilities().find) {
+            self.store.calm(&alert_of(&flow.name)).await?;
+        }
+        Ok(())
+    }
+
     /// A target that cannot be searched gets nothing more from this run: an answer that is lost would leave a record
     /// that nobody finds, and a second one beside it.
     pub(super) async fn proved(&mut self, flow: &RecordFlow, proof: Result<(), String>) -> anyhow::Result<()> {
-        let alert = format!("search-{}", flow.name);
+        let alert = alert_of(&flow.name);
         let Err(why) = proof else {
             self.ledger(&flow.name).proven = true;
             self.store.calm(&alert).await?;
