@@ -90,6 +90,8 @@ impl Engine {
         let (mut busy, mut ended): (Vec<i64>, Vec<Ended>) = (Vec::new(), Vec::new());
         let mut pace = Pace::new(self.clock.monotonic());
         let mut ending = false;
+        // Until it is known that what is created can be found: the only record that is being created.
+        let mut creating: Option<i64> = None;
         loop {
             let mut outcomes = Vec::new();
             let mut any = true;
@@ -105,6 +107,10 @@ impl Engine {
                 };
                 let claim = Claim {
                     most: room * batch,
+                    creates: match self.is_unproven(flow) {
+                        true => usize::from(creating.is_none()),
+                        false => usize::MAX,
+                    },
                     busy: &busy,
                     only_sure: false,
                 };
@@ -119,6 +125,8 @@ impl Engine {
                 }
                 ended.clear();
                 any = !claimed.is_empty();
+                let first = claimed.iter().find(|claimed| claimed.version.creates());
+                creating = creating.or(first.map(|claimed| claimed.version.id));
                 self.count_unsent(flow, &claimed);
                 let calls = calls_of(claimed, batch);
                 busy.extend(calls.iter().flat_map(Calling::versions).map(|version| version.id));
@@ -157,6 +165,7 @@ impl Engine {
             while let Some(outcome) = outcomes.pop_front() {
                 pace.finished += 1;
                 busy.retain(|id| outcome.ended.iter().all(|ended| ended.id != *id));
+                creating = creating.filter(|id| busy.contains(id));
                 self.count(flow, &outcome);
                 ended.extend(outcome.ended);
                 let mut more = Vec::new();
@@ -181,10 +190,9 @@ impl Engine {
         }
     }
 
-    /// How many calls are under way at once: one is enough to find out whether a target is well again, and whether it
-    /// can be searched.
+    /// How many calls are under way at once: one is enough to find out whether a target is well again.
     fn width(&self, flow: &RecordFlow) -> usize {
-        if self.is_in_trouble(&flow.name) || self.is_unproven(flow) {
+        if self.is_in_trouble(&flow.name) {
             1
         } else {
             flow.to.concurrency().max(1)
@@ -195,7 +203,7 @@ impl Engine {
     /// doubts are settled without a person, and not while one call has to show how the target is.
     fn may_run_ahead(&self, flow: &RecordFlow) -> bool {
         let can = flow.to.abilities();
-        (can.find || can.trusts_key) && !self.is_in_trouble(&flow.name) && !self.is_unproven(flow)
+        (can.find || can.trusts_key) && !self.is_in_trouble(&flow.name)
     }
 
     fn is_in_trouble(&self, flow: &str) -> bool {
@@ -313,6 +321,7 @@ impl Engine {
             self.check_stop()?;
             let claim = Claim {
                 most: SHOWN_AT_ONCE,
+                creates: usize::MAX,
                 busy: &[],
                 only_sure: true,
             };

@@ -9,6 +9,8 @@ use super::Store;
 
 /// The latest deliveries that `tail` can show.
 const DELIVERIES_MAX: i64 = 10_000;
+/// So many waiting versions are looked over for those that create nothing.
+const LOOKED_OVER: usize = 1_000;
 
 /// Where the versions of a flow go.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +96,16 @@ pub struct Version {
     pub generation: Option<String>,
 }
 
+impl Version {
+    /// Whether a record may come into being at the target by it.
+    pub fn creates(&self) -> bool {
+        match &self.doubt {
+            Some(doubt) => doubt.call == Call::Create,
+            None => self.held.is_none() && self.wish == Aim::Put,
+        }
+    }
+}
+
 /// An unanswered call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
@@ -176,6 +188,8 @@ pub struct Recovery {
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     pub most: usize,
+    /// How many of them may create a record, or look for one that may have been created.
+    pub creates: usize,
     /// Rows that are being worked on.
     pub busy: &'a [i64],
     /// Only what is not in doubt, as in a dry run.
@@ -408,21 +422,46 @@ async fn due(
          lost.generation FROM outbox o \
          LEFT JOIN refs r ON r.target = ?2 AND r.feed = ?3 AND r.key = o.key \
          LEFT JOIN lost ON lost.target = ?2 AND lost.feed = ?3 AND lost.key = o.key";
+    let doubtful = format!(
+        "SELECT {COLUMNS} WHERE o.flow = ?1 AND o.state = 'sending' AND o.wire = 0 AND o.unsure = 1 AND o.due_at <= ?4 \
+         AND o.id NOT IN (SELECT value FROM json_each(?6))"
+    );
+    let ready = format!(
+        "SELECT {COLUMNS} WHERE o.flow = ?1 AND o.state = 'ready' AND o.due_at <= ?4 AND ?6 = ?6 AND NOT ({BLOCKED})"
+    );
+    let doubtful = (doubtful, "o.call = 'create'", "o.due_at, o.id");
+    let ready = (ready, "r.key IS NULL AND o.act = 'put'", "o.id");
     let mut versions = Vec::new();
-    if !claim.only_sure {
-        let doubtful = format!(
-            "SELECT {COLUMNS} WHERE o.flow = ?1 AND o.state = 'sending' AND o.wire = 0 AND o.unsure = 1 AND o.due_at <= ?4 \
-             AND o.id NOT IN (SELECT value FROM json_each(?6)) ORDER BY o.due_at, o.id LIMIT ?5"
-        );
-        versions = rows(connection, doubtful, course, claim, now, claim.most).await?;
-    }
-    let left = claim.most - versions.len();
-    if left > 0 {
-        let ready = format!(
-            "SELECT {COLUMNS} WHERE o.flow = ?1 AND o.state = 'ready' AND o.due_at <= ?4 AND ?6 = ?6 AND NOT ({BLOCKED}) \
-             ORDER BY o.id LIMIT ?5"
-        );
-        versions.extend(rows(connection, ready, course, claim, now, left).await?);
+    let mut creates = claim.creates;
+    for (which, creating, order) in [doubtful, ready].into_iter().skip(usize::from(claim.only_sure)) {
+        let left = claim.most - versions.len();
+        // Where creates are held back, those that have to wait hide a change behind them only if they are very many.
+        let parts = match creates >= left {
+            true => vec![(String::new(), left)],
+            false => vec![
+                (format!("AND {creating}"), creates),
+                (
+                    format!(
+                        "AND NOT ({creating}) AND o.id IN (SELECT id FROM outbox WHERE flow = ?1 AND state IN \
+                         ('ready', 'sending') ORDER BY id LIMIT {LOOKED_OVER})"
+                    ),
+                    left,
+                ),
+            ],
+        };
+        for (part, most) in parts {
+            let most = most.min(claim.most - versions.len());
+            if most > 0 {
+                let sql = format!("{which} {part} ORDER BY {order} LIMIT ?5");
+                let rows = rows(connection, sql, course, claim, now, most).await?;
+                creates -= rows
+                    .iter()
+                    .filter(|(version, _)| version.creates())
+                    .count()
+                    .min(creates);
+                versions.extend(rows);
+            }
+        }
     }
     Ok(versions)
 }

@@ -35,6 +35,7 @@ async fn unsure(store: &Store) {
     let claim = Claim {
         most: 1,
         busy: &[],
+        creates: usize::MAX,
         only_sure: false,
     };
     let send = |_: &crate::store::Version| Plan::Send {

@@ -68,6 +68,7 @@ impl Rig {
         let claim = Claim {
             most: 10,
             busy: &[],
+            creates: usize::MAX,
             only_sure: false,
         };
         let plan = |_: &crate::store::Version| Plan::Send {
