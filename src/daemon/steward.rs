@@ -27,7 +27,7 @@ const ROUND_AGAIN_MAX: Duration = Duration::from_secs(60 * 60);
 const DEADLINE_MS: i64 = 24 * 60 * 60 * 1000;
 /// So long an operator is reminded of what they owe a person: the law gives them a month.
 const REMINDED_MS: i64 = 30 * 24 * 60 * 60 * 1000;
-/// File names told in one alert.
+/// File names, and records, told in one alert.
 const FILES_TOLD: usize = 10;
 
 const PUT_OUT: &str = "app-removed";
@@ -230,7 +230,7 @@ impl Steward {
                 store.calm(&late).await?;
                 Ok(true)
             }
-            Round::Again { open_files } => {
+            Round::Again { open } => {
                 // What was removed is to be read, and what is under way delivered.
                 for flow in &self.parts.config.flows {
                     self.parts.lanes.of(&flow.from.to_string()).bell.notify_one();
@@ -238,8 +238,8 @@ impl Steward {
                 self.remind(request).await?;
                 if self.parts.clock.now().saturating_sub(request.at) > DEADLINE_MS {
                     let told = format!(
-                        "privacy request {} of {} is not carried out yet: {open_files} files with the person's records \
-                         wait for their target, or the store still shows what it asked to remove; see \
+                        "privacy request {} of {} is not carried out yet: {open} files and calls with the person's \
+                         records wait for their target, or the store still shows what it asked to remove; see \
                          `selorax-sync status` for targets in trouble, and `selorax-sync failures list`",
                         request.id,
                         shown(request.at)
@@ -274,7 +274,7 @@ impl Steward {
     /// Tells the operator which files a request cannot reach, because they were handed over.
     async fn remind(&self, request: &Request) -> anyhow::Result<()> {
         let held = self.parts.store.handed_over(request, &self.places()).await?;
-        if held.files.is_empty() {
+        if held.files.is_empty() && held.records.is_empty() {
             return Ok(());
         }
         let told = format!(
@@ -339,17 +339,23 @@ fn in_state(held: &Holding) -> String {
 }
 
 fn delivered(held: &Holding) -> String {
-    let shown = held
-        .files
-        .iter()
-        .take(FILES_TOLD)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    match held.files.len() {
-        0 => "No file that was delivered is known to hold their records".to_owned(),
-        n if n > FILES_TOLD => format!("Delivered in {n} files: {shown} and more"),
-        _ => format!("Delivered in {shown}"),
+    let told = [
+        some_of("Delivered in", "files", &held.files),
+        some_of("At their targets are", "records", &held.records),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    match told.is_empty() {
+        true => "Nothing that was delivered is known to hold their records".to_owned(),
+        false => told.join(". "),
+    }
+}
+
+fn some_of(what: &str, kind: &str, names: &[String]) -> Option<String> {
+    let shown = names.iter().take(FILES_TOLD).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => None,
+        n if n > FILES_TOLD => Some(format!("{what} {n} {kind}: {shown} and more")),
+        _ => Some(format!("{what} {shown}")),
     }
 }
 

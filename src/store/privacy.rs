@@ -77,8 +77,8 @@ struct Tally {
 pub enum Round {
     /// Nothing is left, as far as the state shows. In words: what was removed.
     Done(String),
-    /// Something was found, or may still be on its way. So many files wait for their target.
-    Again { open_files: u64 },
+    /// Something was found, or may still be on its way. So many files and calls wait for their target.
+    Again { open: u64 },
 }
 
 /// What the state holds of a person.
@@ -92,6 +92,8 @@ pub struct Holding {
     pub texts: u64,
     /// Delivered files that hold their records.
     pub files: Vec<String>,
+    /// Their records at targets that take records one by one, as `erp.orders SO-17`.
+    pub records: Vec<String>,
 }
 
 impl Store {
@@ -112,10 +114,10 @@ impl Store {
     pub async fn redact(&self, request: &Request, places: &Places) -> anyhow::Result<Round> {
         let found = self.find(request, places).await?;
         self.remove(request, &found).await?;
-        let open_files = found.open_files.len() as u64;
+        let open = found.open.len() as u64;
         // What was being read when the request arrived is kept a little later.
         if !found.is_empty() || self.now() < request.at.saturating_add(ON_ITS_WAY_MS) {
-            return Ok(Round::Again { open_files });
+            return Ok(Round::Again { open });
         }
         let tally = self.tally(request.id).await?;
         let words = format!(
@@ -130,7 +132,7 @@ impl Store {
     pub async fn tell(&self, request: &Request, places: &Places) -> anyhow::Result<Holding> {
         let found = self.find(request, places).await?;
         let held = Holding {
-            versions: (found.versions.len() + found.open_files.len()) as u64,
+            versions: (found.versions.len() + found.open.len()) as u64,
             readings: found.readings.len() as u64,
             lines: found.lines.len() as u64,
             texts: (found.errors.len() + found.memories.len() + found.alerts.len()) as u64,
@@ -143,7 +145,7 @@ impl Store {
     pub async fn handed_over(&self, request: &Request, places: &Places) -> anyhow::Result<Holding> {
         let person = Person::of(&request.asked);
         let mut held = Holding::default();
-        let mut files = BTreeSet::new();
+        let (mut files, mut records) = (BTreeSet::new(), BTreeSet::new());
         for (flow, feed) in &places.flows {
             let keys: Vec<&String> = match feed {
                 feed if *feed == places.customers => person.customer.iter().collect(),
@@ -168,15 +170,26 @@ impl Store {
                 .bind(&keys)
                 .fetch_all(&mut *connection)
                 .await?;
-                Ok((known, names))
+                let there: Vec<String> = sqlx::query_scalar(
+                    "SELECT target || ' ' || coalesce(id, 'without a known number, of record ' || key) FROM refs \
+                     WHERE feed = ?1 AND flow = ?3 AND key IN (SELECT value FROM json_each(?2))",
+                )
+                .bind(feed)
+                .bind(&keys)
+                .bind(flow)
+                .fetch_all(&mut *connection)
+                .await?;
+                Ok((known, names, there))
             };
-            let (known, names) = read.await.map_err(|error: sqlx::Error| self.explain(error.into()))?;
+            let (known, names, there) = read.await.map_err(|error: sqlx::Error| self.explain(error.into()))?;
             if known > 0 {
                 held.known.push((flow.clone(), u64::try_from(known)?));
             }
             files.extend(names);
+            records.extend(there);
         }
         held.files = files.into_iter().collect();
+        held.records = records.into_iter().collect();
         Ok(held)
     }
 

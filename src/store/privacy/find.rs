@@ -25,14 +25,14 @@ pub(super) struct Found {
     pub(super) errors: Vec<String>,
     pub(super) memories: Vec<(String, String)>,
     pub(super) alerts: Vec<String>,
-    /// Files that are made and not delivered yet.
-    pub(super) open_files: BTreeSet<i64>,
+    /// Files that are made and not delivered yet, and calls that are not settled.
+    pub(super) open: BTreeSet<i64>,
 }
 
 impl Found {
     /// A memory, which tells no time, is put away each time and holds up nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.open_files.is_empty()
+        self.open.is_empty()
             && [self.versions.len(), self.readings.len(), self.lines.len()] == [0; 3]
             && [self.errors.len(), self.alerts.len()] == [0; 2]
     }
@@ -68,14 +68,14 @@ impl Search<'_> {
     }
 
     /// Whether what is said about a record is to go.
-    fn hits(&self, feed: Option<&str>, key: &str, texts: [Option<&str>; 2], rows: &str, at: Stamp) -> bool {
+    fn hits(&self, feed: Option<&str>, key: &str, texts: &[Option<&str>], rows: &str, at: Stamp) -> bool {
         if self.is_named(feed, key) && at <= self.until {
             return true;
         }
         if self.person.is_everybody() {
             return false;
         }
-        let said = texts.into_iter().flatten().filter_map(|text| self.person.in_text(text));
+        let said = texts.iter().flatten().filter_map(|text| self.person.in_text(text));
         let said = said.chain(self.person.in_rows(rows).filter(|_| !rows.is_empty()));
         self.counts(said.max(), at)
     }
@@ -101,8 +101,8 @@ impl Store {
         let mut after = 0;
         loop {
             let rows = sqlx::query(
-                "SELECT id, flow, key, body, hash, reason, answer, iif(unsure, 'sending', state), discarded, batch, at \
-                 FROM outbox WHERE id > ? \
+                "SELECT id, flow, key, body, hash, reason, answer, iif(unsure, 'sending', state), discarded, batch, at, \
+                 request FROM outbox WHERE id > ? \
                  ORDER BY id LIMIT ?",
             )
             .bind(after)
@@ -115,16 +115,18 @@ impl Store {
             for row in &rows {
                 let (flow, key, body): (&str, &str, &str) = (row.get(1), row.get(2), row.get(3));
                 let (reason, answer): (Option<&str>, Option<&str>) = (row.get(5), row.get(6));
+                let request: Option<&str> = row.get(11);
                 let feed = search.places.feed_of(flow);
                 let is_blank = row.get::<bool, _>(8) && reason == Some(REMOVED);
-                if is_blank || !search.hits(feed, key, [reason, answer], body, row.get(10)) {
+                if is_blank || !search.hits(feed, key, &[reason, answer, request], body, row.get(10)) {
                     continue;
                 }
                 match row.get::<&str, _>(7) {
+                    // A call is one of its own; many records go into one file.
                     "sending" => drop(
                         found
-                            .open_files
-                            .insert(row.get::<Option<i64>, _>(9).unwrap_or_default()),
+                            .open
+                            .insert(row.get::<Option<i64>, _>(9).unwrap_or(-row.get::<i64, _>(0))),
                     ),
                     _ => found.versions.push((row.get(0), row.get(4), feed.map(str::to_owned))),
                 }
@@ -148,7 +150,7 @@ impl Store {
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.get(0);
             for row in &rows {
-                if search.hits(Some(row.get(1)), row.get(2), [row.get(3), row.get(4)], "", row.get(5)) {
+                if search.hits(Some(row.get(1)), row.get(2), &[row.get(3), row.get(4)], "", row.get(5)) {
                     found.readings.push(row.get(0));
                 }
             }
@@ -169,7 +171,7 @@ impl Store {
             for row in &rows {
                 let feed = search.places.feed_of(row.get(1));
                 let key = row.get::<Option<&str>, _>(2).unwrap_or_default();
-                if search.hits(feed, key, [row.get(3), None], "", row.get(4)) {
+                if search.hits(feed, key, &[row.get(3)], "", row.get(4)) {
                     found.lines.push(row.get(0));
                 }
             }

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::hands::{Hands, START, store};
 use crate::store::{
-    Aim, Arrival, Due, Frozen, Keep, Link, Need, NewBatch, Note, Parked, Ring, Took, Unread, Wait, Want, Wish,
+    Aim, Arrival, Call, Claim, Claimed, Course, Due, End, Ended, Frozen, Keep, Link, Need, NewBatch, Note, Parked,
+    Plan, Ring, Said, Took, Unread, Wait, Want, Wish,
 };
 
 const SEEDS: [u64; 4] = [3, 4, 7, 8];
@@ -262,7 +263,7 @@ async fn sc_08_a_customers_data_leaves_the_state_and_nothing_that_waits_is_lost(
         assert!(rig.holds(theirs), "{theirs} was never there");
     }
     let request = rig.ask(PrivacyKind::Redact).await;
-    assert_eq!(rig.round(&request).await, Round::Again { open_files: 0 });
+    assert_eq!(rig.round(&request).await, Round::Again { open: 0 });
     // To be read again: what was queued, parked or failed. Nobody else's.
     assert_eq!(rig.to_read("store.orders").await, ["2", "3", "4", "8"]);
     assert_eq!(rig.to_read("store.customers").await, ["55"]);
@@ -280,7 +281,7 @@ async fn sc_08_a_customers_data_leaves_the_state_and_nothing_that_waits_is_lost(
     assert_eq!(journal.into_iter().map(|line| line.3).collect::<Vec<_>>(), ["harmless"]);
     // Not before all that was on its way has arrived.
     rig.pass(ON_ITS_WAY_MS - 1);
-    assert_eq!(rig.round(&request).await, Round::Again { open_files: 0 });
+    assert_eq!(rig.round(&request).await, Round::Again { open: 0 });
     rig.pass(1);
     let Round::Done(words) = rig.round(&request).await else {
         panic!("not done")
@@ -325,7 +326,7 @@ async fn sc_08_a_file_under_way_is_finished_first() {
     let batch = rig.freeze("orders", "orders-1.csv").await;
     let request = rig.ask(PrivacyKind::Redact).await;
     rig.pass(ON_ITS_WAY_MS);
-    assert_eq!(rig.round(&request).await, Round::Again { open_files: 1 });
+    assert_eq!(rig.round(&request).await, Round::Again { open: 1 });
     let (content, ..) = rig.store.content(batch).await.unwrap();
     assert!(
         String::from_utf8(content).unwrap().contains("01712345678"),
@@ -347,7 +348,7 @@ async fn sc_08_what_the_store_still_shows_keeps_the_request_open_and_others_of_t
     rig.want("orders", "1", r#"[{"id":"1","to":"Rahima Khatun"}]"#, None)
         .await;
     rig.want("orders", "8", r#"[{"phone":"01712-345678"}]"#, None).await;
-    assert_eq!(rig.round(&request).await, Round::Again { open_files: 0 });
+    assert_eq!(rig.round(&request).await, Round::Again { open: 0 });
     assert_eq!(rig.queued("orders").await, ["1"]);
     assert!(matches!(rig.round(&request).await, Round::Done(_)));
 }
@@ -493,7 +494,7 @@ async fn sc_08_an_order_that_waits_for_its_customer_is_not_lost_with_what_is_rem
     };
     rig.store.keep(&keep).await.unwrap();
     let request = rig.ask(PrivacyKind::Redact).await;
-    assert_eq!(rig.round(&request).await, Round::Again { open_files: 0 });
+    assert_eq!(rig.round(&request).await, Round::Again { open: 0 });
     assert!(rig.queued("people").await.is_empty());
     // They wait as before for the customer, who is read again.
     let queue = rig.store.queue("orders", "store.orders").await.unwrap();
@@ -519,4 +520,141 @@ async fn sc_08_an_order_that_waits_for_its_customer_is_not_lost_with_what_is_rem
     rig.round(&request).await;
     assert!(rig.store.failures().await.unwrap().is_empty());
     assert_eq!(rig.to_read("store.orders").await, ["2", "9"]);
+}
+
+const COURSE: Course<'static> = Course {
+    flow: "orders",
+    feed: "store.orders",
+    target: "erp.orders",
+};
+
+impl Rig {
+    /// Records what became of these calls, and claims what is due.
+    async fn calls(&self, ended: &[Ended]) -> Vec<Claimed> {
+        let claim = Claim {
+            most: 10,
+            creates: usize::MAX,
+            busy: &[],
+            only_sure: false,
+        };
+        let send = |version: &crate::store::Version| Plan::Send {
+            call: Call::Create,
+            idempotency: format!("selorax:22:{}:create", version.key.0),
+        };
+        self.store.turn_over(&COURSE, ended, &claim, &send).await.unwrap()
+    }
+
+    async fn outbox(&self) -> Vec<(String, String, Option<String>)> {
+        sqlx::query_as("SELECT key, state, idem FROM outbox ORDER BY id")
+            .fetch_all(&mut *self.store.locked().await)
+            .await
+            .unwrap()
+    }
+}
+
+fn ended(claimed: &Claimed, end: End) -> Ended {
+    Ended {
+        id: claimed.version.id,
+        key: claimed.version.key.clone(),
+        hash: claimed.version.hash,
+        stamp: claimed.version.stamp,
+        call: Call::Create,
+        end,
+    }
+}
+
+fn told(who: &str) -> Said {
+    Said {
+        reason: format!("422: {who} has no tax code"),
+        request: Some(format!("POST /sales {who}")),
+        answer: Some(format!("no tax code for {who}")),
+    }
+}
+
+fn arrived(id: &str) -> End {
+    End::Done {
+        id: Some(key(id)),
+        settles_at: 0,
+    }
+}
+
+#[tokio::test]
+async fn sc_08_calls_to_an_erp_are_redacted_and_what_may_be_there_is_settled_first() {
+    const THEIR: &str = "Rahima Khatun, 01712345678";
+    const OTHER: &str = "Karim Uddin";
+    let rig = Rig::new().await;
+    for id in ["1", "2", "3", "4", "9"] {
+        let who = if id == "9" { OTHER } else { THEIR };
+        rig.want("orders", id, &format!(r#"[{{"reference":"{id}","to":"{who}"}}]"#), None)
+            .await;
+    }
+    let claimed = rig.calls(&[]).await;
+    assert_eq!(claimed.len(), 5);
+    // Created; refused and due again; refused for good; unanswered; and another person's, refused for good.
+    let later = START + 3_600_000;
+    let ends = [
+        arrived("SO-1"),
+        End::Back {
+            due_at: later,
+            counts: true,
+            said: told(THEIR),
+        },
+        End::Parked {
+            unsure: false,
+            said: told(THEIR),
+        },
+        End::Unsure {
+            due_at: later,
+            looked: 0,
+            counts: true,
+            said: told(THEIR),
+        },
+        End::Parked {
+            unsure: false,
+            said: told(OTHER),
+        },
+    ];
+    let ended_now: Vec<Ended> = claimed
+        .iter()
+        .zip(ends)
+        .map(|(claimed, end)| ended(claimed, end))
+        .collect();
+    assert!(rig.calls(&ended_now).await.is_empty());
+    let delivered = rig.wanted("orders", "1").await;
+    let request = rig.ask(PrivacyKind::Redact).await;
+    assert_eq!(rig.round(&request).await, Round::Again { open: 1 });
+
+    // What was surely not carried out is read again. The unanswered call keeps its key, for it may be there.
+    assert_eq!(rig.to_read("store.orders").await, ["2", "3"]);
+    let idem = |id: &str| Some(format!("selorax:22:{id}:create"));
+    let left = [("4", "sending"), ("9", "parked")].map(|(id, state)| (id.to_owned(), state.to_owned(), idem(id)));
+    assert_eq!(rig.outbox().await, left);
+    let failures = rig.store.failures().await.unwrap();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].answer.as_deref(), Some("no tax code for Karim Uddin"));
+    assert_eq!(
+        (rig.wanted("orders", "1").await, rig.wanted("orders", "2").await),
+        (delivered, None)
+    );
+
+    // As long as it is in doubt the request stays open; once it is settled nothing is left of the person.
+    rig.pass(ON_ITS_WAY_MS);
+    assert_eq!(rig.round(&request).await, Round::Again { open: 1 });
+    rig.calls(&[ended(&claimed[3], arrived("SO-4"))]).await;
+    assert!(matches!(rig.round(&request).await, Round::Done(_)));
+    let held = rig.store.handed_over(&request, &rig.places).await.unwrap();
+    assert_eq!(held.records, ["erp.orders SO-1", "erp.orders SO-4"]);
+    assert!(rig.store.scrub().await.unwrap());
+    for theirs in ["Rahima Khatun", "01712345678"] {
+        assert!(!rig.holds(theirs), "{theirs} is still there");
+    }
+    assert!(rig.holds("POST /sales Karim Uddin"));
+
+    // A redacted order that is there is known to be: it is no create any more, whatever is read of it.
+    rig.want("orders", "1", r#"[{"reference":"1","to":""}]"#, None).await;
+    let again = rig.calls(&[]).await;
+    assert_eq!(again.len(), 1);
+    assert!(!again[0].version.creates());
+    let there = again[0].version.held.as_ref().and_then(|held| held.id.clone());
+    assert_eq!(there, Some(key("SO-1")));
 }
