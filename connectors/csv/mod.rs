@@ -10,6 +10,7 @@ mod encoding;
 mod file;
 mod folder;
 mod formula;
+mod incoming;
 mod name;
 mod target;
 #[cfg(test)]
@@ -171,7 +172,7 @@ impl Settings for CsvSettings {
                 max_records: write.max_records,
                 max_wait: write.max_wait,
                 dialect: self.dialect.clone(),
-                folder: Arc::new(Folder::new(self.location.clone(), write.template.clone())),
+                folder: Arc::new(Folder::new(self.location.clone(), Some(write.template.clone()))),
             };
             (name.clone(), Arc::new(target))
         });

@@ -17,8 +17,10 @@ mod seams;
 pub mod settings;
 mod value;
 
-pub use connector::{Connector, Factory, Finding, Seams, Target};
-pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Upkeep, Use, Window};
+pub use connector::{Away, Connector, Entry, Factory, Finding, Seams, Target};
+pub use connector::{
+    Encoded, FileTarget, Item, Pass, Place, Progress, Published, Reading, Source, Step, Upkeep, Use, Window,
+};
 pub use fault::{Error, Exchange, Fault, Malformed};
 pub use hook::{About, Call, Composed, Event, Privacy, PrivacyKind, Refused};
 pub use hook::{Subscribed, Subscription, Subscriptions, Webhook};

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod folder;
+mod incoming;
 mod rows;
 mod settings;
 
@@ -21,7 +22,7 @@ use super::target::CsvTarget;
 const ORDERS: &str = "orders-{timestamp}-{batch}.csv";
 
 fn folder(path: &Path) -> Folder {
-    Folder::new(path.to_owned(), Template::parse(ORDERS).unwrap())
+    Folder::new(path.to_owned(), Some(Template::parse(ORDERS).unwrap()))
 }
 
 fn target(dialect: Dialect) -> CsvTarget {
