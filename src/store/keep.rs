@@ -43,6 +43,8 @@ pub struct Keep {
     pub cursors: Vec<Settle>,
     /// Flows whose whole history was walked.
     pub walked: Vec<String>,
+    /// These rows of a file are what is kept here.
+    pub applied: Option<super::AppliedRows>,
 }
 
 /// What one page of a sweep saw.
@@ -191,6 +193,9 @@ impl Store {
                 super::sweeps::put_swept(&mut transaction, swept).await?;
             }
             super::report::put_notes(&mut transaction, &keep.notes, at).await?;
+            if let Some(applied) = &keep.applied {
+                super::dropped::put_applied(&mut transaction, applied).await?;
+            }
             for settle in &keep.cursors {
                 super::cursors::settle(&mut transaction, settle, at).await?;
             }

@@ -5,6 +5,7 @@ mod alerts;
 mod batches;
 mod care;
 mod cursors;
+mod dropped;
 mod events;
 mod failures;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use alerts::Alert;
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
+pub use dropped::{AppliedRows, Dropped, Effect, FileState, FileWish, LastApplied, StagedRow, Verdict};
 pub use events::{Arrival, EventReport, Took, Wish};
 pub use failures::{Failure, Place};
 pub use inbox::{Due, Waiting};

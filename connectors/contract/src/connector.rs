@@ -130,6 +130,10 @@ pub trait Source: Send + Sync {
     fn upkeep(&self) -> Option<Upkeep> {
         None
     }
+    /// Of a resource whose records come in files: all of them come that way, and the calls above bring none.
+    fn files(&self) -> Option<Arc<dyn crate::FileSource>> {
+        None
+    }
     /// A cheap call that succeeds when the system is up, to tell a bad record from a bad day.
     async fn ping(&self) -> Result<(), Error>;
 }

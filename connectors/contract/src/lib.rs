@@ -5,6 +5,7 @@
 //! a **target** takes what a flow sends. A connector sees this crate and nothing of the daemon.
 
 mod connector;
+mod dropped;
 mod fault;
 mod hook;
 mod json;
@@ -21,6 +22,7 @@ pub use connector::{Away, Connector, Entry, Factory, Finding, Seams, Target};
 pub use connector::{
     Encoded, FileTarget, Item, Pass, Place, Progress, Published, Reading, Source, Step, Upkeep, Use, Window,
 };
+pub use dropped::{After, Broken, FileMode, FileRow, FileRows, FileSource, Placed, Terms};
 pub use fault::{Error, Exchange, Fault, Malformed};
 pub use hook::{About, Call, Composed, Event, Privacy, PrivacyKind, Refused};
 pub use hook::{Subscribed, Subscription, Subscriptions, Webhook};
