@@ -547,45 +547,17 @@ fn to_json(row: &StagedRow) -> serde_json::Value {
             i64::from(*first),
             i64::from(*doubt),
             level,
-            null()
+            null
         ]),
         Effect::Cleared => serde_json::json!([
-            head.0,
-            head.1,
-            head.2,
-            head.3,
-            head.4,
-            null(),
-            null(),
-            null(),
-            "put",
-            0,
-            0,
-            null(),
-            null()
+            head.0, head.1, head.2, head.3, head.4, null, null, null, "put", 0, 0, null, null
         ]),
         Effect::Failed(why) => {
             serde_json::json!([
-                head.0,
-                head.1,
-                head.2,
-                head.3,
-                head.4,
-                null(),
-                null(),
-                null(),
-                "put",
-                0,
-                0,
-                null(),
-                why
+                head.0, head.1, head.2, head.3, head.4, null, null, null, "put", 0, 0, null, why
             ])
         }
     }
-}
-
-fn null() -> serde_json::Value {
-    serde_json::Value::Null
 }
 
 fn staged(row: &sqlx::sqlite::SqliteRow) -> StagedRow {
