@@ -201,6 +201,7 @@ impl Engine {
                 self.finish(feed, files, file, trouble).await?;
             }
             Outcome::Rejected { told, report } => {
+                let told = format!("nothing of it took effect: {told}");
                 self.store
                     .close_file(feed, &file, Verdict::Rejected, &told, &report)
                     .await?;
