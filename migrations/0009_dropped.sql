@@ -55,3 +55,13 @@ CREATE TABLE dropped_rows (
 
 -- The quantity that was last decided to be sent, where the record has one.
 ALTER TABLE links ADD COLUMN level INTEGER;
+
+-- What the other side confirmed of what was written for it: the version, and when that was told. A record whose last
+-- sent version is not here is not confirmed.
+CREATE TABLE acks (
+    flow TEXT NOT NULL,
+    key TEXT NOT NULL,
+    hash INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (flow, key)
+) STRICT, WITHOUT ROWID;

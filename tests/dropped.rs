@@ -1,5 +1,6 @@
 //! Files that others drop: what is taken, what is refused and with which words, and that nothing is taken twice.
 
+mod acks;
 mod kills;
 mod large;
 mod refused;

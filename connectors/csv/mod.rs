@@ -39,7 +39,7 @@ pub use formula::{guard, unguard};
 
 use folder::Folder;
 use name::Template;
-use source::{CsvSource, Files, Read};
+use source::{AckTerms, CsvSource, Files, Read};
 use target::CsvTarget;
 
 /// A batch is encoded in memory, so its size has a limit.
@@ -66,6 +66,7 @@ struct Write {
     template: Template,
     max_records: usize,
     max_wait: Duration,
+    acks: Option<AckTerms>,
 }
 
 impl CsvSettings {
@@ -189,7 +190,11 @@ fn write(name: &str, reader: &mut Reader<'_>, earlier: &mut Vec<(String, Templat
         }
         earlier.push((name.to_owned(), template.clone()));
     }
+    let acks = reader
+        .field("acks", "files in which the other side says what became of the records")
+        .object(AckTerms::read);
     Some(Write {
+        acks,
         template: template?,
         max_records: usize::try_from(max_records?).ok()?,
         max_wait: max_wait?,
@@ -206,6 +211,10 @@ impl Settings for CsvSettings {
                 max_wait: write.max_wait,
                 dialect: self.dialect.clone(),
                 folder: Arc::new(Folder::new(self.location.clone(), Some(write.template.clone()))),
+                acks: write.acks.as_ref().map(|terms| {
+                    let folder = Arc::new(Folder::new(self.location.clone(), None));
+                    terms.acks(&self.dialect, folder)
+                }),
             };
             (name.clone(), Arc::new(target))
         });
@@ -221,6 +230,11 @@ impl Settings for CsvSettings {
 
     fn sources(&self) -> Vec<String> {
         self.reads.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn is_acknowledged(&self, resource: &str) -> bool {
+        let write = self.writes.iter().find(|(name, _)| name == resource);
+        write.is_some_and(|(_, write)| write.acks.is_some())
     }
 
     fn targets(&self) -> Vec<String> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contract::settings::Reader;
 use contract::{
-    After, Cursor, Entry, Error, Fault, Fields, FileMode, FileRows, FileSource, Finding, Key, Malformed, Number, Pass,
-    Place, Placed, Raw, Record, Row, Source, Stamp, Step, Terms, Use, Value, Window,
+    Acks, After, Cursor, Entry, Error, Fault, Fields, FileMode, FileRows, FileSource, Finding, Key, Malformed, Number,
+    Pass, Place, Placed, Raw, Record, Row, Source, Stamp, Step, Terms, Use, Value, Window,
 };
 use serde_json::json;
 
@@ -184,11 +184,7 @@ impl Read {
                 settle: settle?,
                 poll: poll?.max(Duration::from_millis(100)),
                 mode,
-                after: match after? {
-                    "delete" => After::Delete,
-                    "keep" => After::Keep,
-                    _ => After::Archive,
-                },
+                after: after_of(after?),
                 skips_rows: on_error? == "skip_rows",
                 absent_zero: absent == "zero",
                 primary_key: primary_key?,
@@ -206,6 +202,100 @@ impl Read {
             },
             footer: footer.map(|text| text.split(char::from(delimiter)).map(str::to_owned).collect()),
         })
+    }
+}
+
+/// `acks:` of a resource that is written.
+#[derive(Clone, Debug)]
+pub(super) struct AckTerms {
+    read: Read,
+    id: String,
+    status: String,
+    message: Option<String>,
+    ok: Vec<String>,
+}
+
+impl AckTerms {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<AckTerms> {
+        let text = json!({"type": "string"});
+        let pattern = reader.field("pattern", "which files: a name with * and ?").required();
+        let pattern = pattern.parsed(text, Pattern::parse);
+        let settle = reader.field("settle", "a file that has not changed for so long is complete");
+        let settle = settle.default("30s").duration();
+        let after = reader.field(
+            "after",
+            "what becomes of a file that was taken: into archive/, deleted, or left where it is",
+        );
+        let after = after.default("archive").choice(&["archive", "delete", "keep"]);
+        let id = reader
+            .field(
+                "id",
+                "the column with the record's key at its source, such as the order's id",
+            )
+            .required()
+            .text();
+        let status = reader
+            .field("status", "the column that says what became of it")
+            .required()
+            .text();
+        let message = reader.field("message", "the column with the other side's words").text();
+        let ok = reader.field(
+            "ok",
+            "what the status is of a record that was taken; any other one refuses it",
+        );
+        let ok = ok.required().list_of_text();
+        let (id, status) = (id?, status?);
+        let required = [id.clone(), status.clone()]
+            .into_iter()
+            .chain(message.clone())
+            .collect();
+        Some(AckTerms {
+            read: Read {
+                pattern: pattern?,
+                marker: None,
+                terms: Terms {
+                    settle: settle?,
+                    poll: Duration::from_secs(10),
+                    mode: FileMode::Delta,
+                    after: after_of(after?),
+                    skips_rows: false,
+                    absent_zero: false,
+                    primary_key: None,
+                },
+                columns: None,
+                required,
+                numbers: Vec::new(),
+                format: NumberFormat::default(),
+                footer: None,
+            },
+            id,
+            status,
+            message,
+            ok: ok?,
+        })
+    }
+
+    pub(super) fn acks(&self, dialect: &Arc<Dialect>, place: Arc<dyn Place>) -> Acks {
+        // Whatever is written, an answer has a header: its columns are named in the settings.
+        let dialect = Dialect {
+            header: true,
+            ..(**dialect).clone()
+        };
+        Acks {
+            files: Arc::new(CsvSource::new(&self.read, &Arc::new(dialect), place)),
+            id: self.id.clone(),
+            status: self.status.clone(),
+            message: self.message.clone(),
+            ok: self.ok.clone(),
+        }
+    }
+}
+
+fn after_of(word: &str) -> After {
+    match word {
+        "delete" => After::Delete,
+        "keep" => After::Keep,
+        _ => After::Archive,
     }
 }
 

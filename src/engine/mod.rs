@@ -170,6 +170,8 @@ pub struct Ledger {
     unanswered: u32,
     /// Tries again of records that the target refused.
     retried: u64,
+    /// When it was looked whether the target said what became of records.
+    acks_at: Option<Duration>,
     /// What it created at the target was found there.
     pub(crate) proven: bool,
 }

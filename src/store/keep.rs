@@ -353,7 +353,7 @@ pub(super) async fn put_wants(connection: &mut SqliteConnection, wants: &[Want],
 const BESIDES: &str = "; and what the record is by now cannot be sent: ";
 
 /// One that may have been carried out stays what it is: a person has to look after that first.
-async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: Stamp) -> sqlx::Result<()> {
+pub(super) async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: Stamp) -> sqlx::Result<()> {
     for parked in parked {
         sqlx::query(
             "INSERT INTO outbox (flow, key, body, hash, state, attempts, reason, at) VALUES (?1, ?2, '', 0, 'parked', 1, ?3, ?4) \

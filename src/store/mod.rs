@@ -1,6 +1,7 @@
 //! The state file. The only place with SQL; each public method is one whole transaction and returns
 //! plain values, so none can span a network call.
 
+mod acks;
 mod alerts;
 mod batches;
 mod care;
@@ -33,6 +34,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use acks::{Ack, Acked};
 pub use alerts::Alert;
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};

@@ -199,6 +199,10 @@ pub trait FileTarget: Send + Sync {
     /// Takes a file of this target apart into one hash a data row, as `row_hashes` of `encode` has them.
     fn rows_of(&self, bytes: &[u8]) -> Result<Vec<crate::Hash>, Malformed>;
     fn place(&self) -> Arc<dyn Place>;
+    /// Where the other side says what became of the records.
+    fn acks(&self) -> Option<&crate::Acks> {
+        None
+    }
 }
 
 #[derive(Clone, Debug, Default)]

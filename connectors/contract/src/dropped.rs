@@ -22,6 +22,24 @@ pub trait FileSource: Send + Sync {
     fn absent(&self, key: &str) -> Value;
 }
 
+/// Files in which the other side says what became of records that were written for it.
+#[derive(Clone)]
+pub struct Acks {
+    pub files: Arc<dyn FileSource>,
+    /// The columns with the record's key, what became of it, and the other side's words.
+    pub id: String,
+    pub status: String,
+    pub message: Option<String>,
+    /// What the status is of a record that was taken; any other one refuses it.
+    pub ok: Vec<String>,
+}
+
+impl std::fmt::Debug for Acks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acks").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// What a name says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placed {

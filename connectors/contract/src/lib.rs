@@ -22,7 +22,7 @@ pub use connector::{Away, Connector, Entry, Factory, Finding, Seams, Target};
 pub use connector::{
     Encoded, FileTarget, Item, Pass, Place, Progress, Published, Reading, Source, Step, Upkeep, Use, Window,
 };
-pub use dropped::{After, Broken, FileMode, FileRow, FileRows, FileSource, Placed, Terms};
+pub use dropped::{Acks, After, Broken, FileMode, FileRow, FileRows, FileSource, Placed, Terms};
 pub use fault::{Error, Exchange, Fault, Malformed};
 pub use hook::{About, Call, Composed, Event, Privacy, PrivacyKind, Refused};
 pub use hook::{Subscribed, Subscription, Subscriptions, Webhook};

@@ -7,6 +7,7 @@
 //! | while it takes effect | rows that are left | they go on from there; the file is not needed any more |
 //! | before it is put away | its verdict | it is put away |
 
+mod acks;
 mod amounts;
 mod guard;
 mod stage;
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{After, Away, Cursor, Entry, Fault, FileMode, FileSource, Key, Place, Placed};
+use contract::{Acks, After, Away, Cursor, Entry, Fault, FileMode, FileSource, Key, Place, Placed};
 
 use self::stage::Outcome;
 use super::{Engine, Flow};
@@ -40,7 +41,10 @@ impl Engine {
     /// A file is taken for all flows of its feed, whichever of them this run is for.
     fn takers(&self, feed: &str) -> Vec<Flow> {
         let all = self.flows.iter().chain(&self.neighbours);
-        all.filter(|flow| flow.feed == feed).cloned().collect()
+        let target = feed.strip_suffix(acks::SUFFIX);
+        all.filter(|flow| flow.feed == feed || target == Some(&flow.target))
+            .cloned()
+            .collect()
     }
 
     /// Takes the files that are complete. A run that a person waits for waits until those that lie there are.
@@ -67,12 +71,17 @@ impl Engine {
             return Ok(None);
         };
         self.enter(feed).await?;
-        let looked = self.look(feed, &files).await;
+        let looked = self.look(feed, &files, None).await;
         self.leave();
         looked
     }
 
-    async fn look(&mut self, feed: &str, files: &Arc<dyn FileSource>) -> anyhow::Result<Option<Duration>> {
+    async fn look(
+        &mut self,
+        feed: &str,
+        files: &Arc<dyn FileSource>,
+        acks: Option<&Acks>,
+    ) -> anyhow::Result<Option<Duration>> {
         let mut trouble = None;
         self.hear(feed).await?;
         for file in self.store.dropped(feed, &[]).await? {
@@ -126,7 +135,7 @@ impl Engine {
         ready.sort_by(|(a, x), (b, y)| (a, &x.entry.name).cmp(&(b, &y.entry.name)));
         for (placed, file) in ready {
             self.check_stop()?;
-            self.take_file(feed, files, file, placed, &mut trouble).await?;
+            self.take_file(feed, files, acks, file, placed, &mut trouble).await?;
         }
         match trouble {
             Some(error) => Err(error),
@@ -166,6 +175,7 @@ impl Engine {
         &mut self,
         feed: &str,
         files: &Arc<dyn FileSource>,
+        acks: Option<&Acks>,
         mut file: Dropped,
         placed: i64,
         trouble: &mut Option<anyhow::Error>,
@@ -182,7 +192,18 @@ impl Engine {
             (file.verdict, file.told, file.state) = (Some(Verdict::Older), told, FileState::Closing);
             return self.finish(feed, files, file, trouble).await;
         }
-        match self.stage(feed, files, &file, placed, last).await? {
+        let outcome = match acks {
+            None => self.stage(feed, files, &file, placed, last).await?,
+            Some(acks) => {
+                let target = feed.strip_suffix(acks::SUFFIX).unwrap_or(feed);
+                self.acknowledge(acks, &file, target).await?
+            }
+        };
+        match outcome {
+            Outcome::Acknowledged(told) => {
+                (file.verdict, file.told, file.state) = (Some(Verdict::Applied), told, FileState::Closing);
+                self.finish(feed, files, file, trouble).await?;
+            }
             Outcome::Changed => {
                 let now = files.place().entry(&name).await?;
                 self.store.see_files(feed, now.as_slice()).await?;
@@ -234,7 +255,8 @@ impl Engine {
                 let (what, told) = match file.verdict {
                     Some(Verdict::Rejected) => ("rejected", file.told.clone()),
                     Some(Verdict::Older | Verdict::Same) => ("skipped", file.told.clone()),
-                    Some(Verdict::Applied) | None => ("taken", counts(&file)),
+                    Some(Verdict::Applied) | None if file.told.is_empty() => ("taken", counts(&file)),
+                    Some(Verdict::Applied) | None => ("taken", file.told.clone()),
                 };
                 self.say_of_file(feed, &file.entry.name, what, &told).await?;
                 self.store.file_done(file.id).await

@@ -37,6 +37,8 @@ pub(super) enum Outcome {
         rows: u64,
         changed: u64,
     },
+    /// It said what became of records, and that is kept.
+    Acknowledged(String),
 }
 
 /// What is known while a file is read.
@@ -486,6 +488,12 @@ fn rejected(progress: &Progress) -> Outcome {
         failed => format!("{failed} of {} rows cannot be taken; the first: {first}", progress.rows),
     };
     let report = report(&progress.name, "", &progress.errors, progress.failed);
+    Outcome::Rejected { told, report }
+}
+
+pub(super) fn rejected_for(name: &str, told: String, errors: &[(u64, String)]) -> Outcome {
+    let shown = if errors.is_empty() { told.as_str() } else { "" };
+    let report = report(name, shown, errors, errors.len() as u64);
     Outcome::Rejected { told, report }
 }
 
