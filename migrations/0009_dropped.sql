@@ -15,6 +15,7 @@ CREATE TABLE dropped (
     approved INTEGER NOT NULL DEFAULT 0,
     -- Which is newer: the greater one. Of its name or of its time of change.
     placed INTEGER,
+    by_name INTEGER NOT NULL DEFAULT 0,
     -- SHA-256 of its bytes.
     hash TEXT,
     rows INTEGER NOT NULL DEFAULT 0,

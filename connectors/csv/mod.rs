@@ -147,7 +147,7 @@ fn resource(
 ) -> (Option<Write>, Option<Read>) {
     let read = reader
         .field("read", "which files of the folder flows from this resource take")
-        .object(|reader| Read::read(name, reader, dialect));
+        .object(|reader| Read::from_settings(name, reader, dialect));
     let write = reader
         .field("write", "how flows to this resource become files")
         .object(|reader| write(name, reader, earlier));
@@ -192,7 +192,7 @@ fn write(name: &str, reader: &mut Reader<'_>, earlier: &mut Vec<(String, Templat
     }
     let acks = reader
         .field("acks", "files in which the other side says what became of the records")
-        .object(AckTerms::read);
+        .object(AckTerms::from_settings);
     Some(Write {
         acks,
         template: template?,

@@ -84,7 +84,7 @@ impl CsvSource {
 
 impl Read {
     /// `header`: whether files have one, as the dialect says.
-    pub(super) fn read(resource: &str, reader: &mut Reader<'_>, dialect: Option<&Dialect>) -> Option<Read> {
+    pub(super) fn from_settings(resource: &str, reader: &mut Reader<'_>, dialect: Option<&Dialect>) -> Option<Read> {
         let text = json!({"type": "string"});
         let pattern = reader
             .field(
@@ -216,7 +216,7 @@ pub(super) struct AckTerms {
 }
 
 impl AckTerms {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<AckTerms> {
+    pub(super) fn from_settings(reader: &mut Reader<'_>) -> Option<AckTerms> {
         let text = json!({"type": "string"});
         let pattern = reader.field("pattern", "which files: a name with * and ?").required();
         let pattern = pattern.parsed(text, Pattern::parse);

@@ -73,7 +73,7 @@ impl Splitter {
                 let delimiter = self.delimiter;
                 let stop = match self.at {
                     At::Quoted => rest.find(['"', '\n']),
-                    _ => rest.find(|c| c == delimiter || matches!(c, '"' | '\n' | '\r')),
+                    _ => rest.find([delimiter, '"', '\n', '\r']),
                 };
                 let (stretch, tail) = rest.split_at(stop.unwrap_or(rest.len()));
                 self.row.text.push_str(stretch);

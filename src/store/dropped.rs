@@ -225,12 +225,14 @@ impl Store {
         .await
     }
 
-    pub async fn last_applied(&self, feed: &str) -> anyhow::Result<Option<LastApplied>> {
+    /// Numbers in names and times of change are not compared with one another.
+    pub async fn last_applied(&self, feed: &str, by_name: bool) -> anyhow::Result<Option<LastApplied>> {
         let row: Option<(String, i64, String, i64)> = sqlx::query_as(
-            "SELECT name, placed, hash, rows FROM dropped WHERE feed = ? AND verdict = 'applied' AND placed IS NOT NULL \
+            "SELECT name, placed, hash, rows FROM dropped WHERE feed = ? AND verdict = 'applied' AND by_name = ? AND placed IS NOT NULL \
              AND hash IS NOT NULL ORDER BY placed DESC, id DESC LIMIT 1",
         )
         .bind(feed)
+        .bind(by_name)
         .fetch_optional(&mut *self.locked().await)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -325,16 +327,24 @@ impl Store {
     }
 
     /// All of it was read and nothing speaks against it: from here on it takes effect.
-    pub async fn stage_file(&self, id: i64, placed: i64, hash: &str, rows: u64, changed: u64) -> anyhow::Result<()> {
+    pub async fn stage_file(
+        &self,
+        id: i64,
+        (placed, by_name): (i64, bool),
+        hash: &str,
+        rows: u64,
+        changed: u64,
+    ) -> anyhow::Result<()> {
         let binds = vec![
             Bind::Int(id),
             Bind::Int(placed),
             Bind::Text(hash),
             Bind::Int(count(rows)),
             Bind::Int(count(changed)),
+            Bind::Int(i64::from(by_name)),
         ];
         self.run(&[(
-            "UPDATE dropped SET state = 'staged', placed = ?2, hash = ?3, rows = ?4, changed = ?5 WHERE id = ?1",
+            "UPDATE dropped SET state = 'staged', placed = ?2, hash = ?3, rows = ?4, changed = ?5, by_name = ?6 WHERE id = ?1",
             binds,
         )])
         .await

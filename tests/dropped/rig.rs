@@ -94,7 +94,7 @@ flows:
             .write(true)
             .open(self.path("in").join(name))
             .unwrap();
-        let at = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        let at = file.metadata().unwrap().modified().unwrap() - std::time::Duration::from_secs(seconds);
         file.set_modified(at).unwrap();
     }
 

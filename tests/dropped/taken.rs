@@ -1,5 +1,7 @@
 //! Good files, guards, and what a person does about them.
 
+use crate::support::Erp;
+
 use super::rig::{Reading, Rig, sheet};
 
 #[test]
@@ -273,4 +275,41 @@ fn a_dry_run_leaves_the_folder_and_the_state_as_they_are() {
     assert_eq!((rig.out().len(), rig.lying("")), (0, vec!["stock.csv".to_owned()]));
     rig.once().ends(0);
     assert_eq!(rig.out(), ["A,1"]);
+}
+
+#[test]
+fn a_file_goes_to_an_erp_record_by_record_and_only_changes_do() {
+    let erp = Erp::open(|_| {});
+    let rig = Rig::new(Reading::default());
+    rig.desk.write("erp-token", &erp.books().credentials().token);
+    let yaml = std::fs::read_to_string(rig.path("sync.yaml")).unwrap();
+    let yaml = yaml.replace("to: out.stock", "to: erp.stock").replace(
+        "flows:\n",
+        &format!(
+            "  erp:
+    type: rest
+    base_url: {}
+    auth: {{type: bearer, token: '${{file:./erp-token}}'}}
+    rate_limit: 1000/s
+    resources:
+      stock:
+        push:
+          create: {{path: /stock, id: .data.id, body: '{{reference: .sku, quantity}}'}}
+          update: {{path: '/stock/{{id}}', body: '{{quantity}}'}}
+          find: {{path: /stock, params: {{reference: .sku}}, id: '.items[].id'}}
+flows:
+",
+            erp.url()
+        ),
+    );
+    rig.desk.write("sync.yaml", &yaml);
+    rig.drop("stock.csv", "sku,on_hand\n007,5\nB,1\n");
+    rig.once().ends(0);
+    assert_eq!(erp.books().truth_of("stock").len(), 2);
+    rig.drop("stock.csv", "sku,on_hand\n007,5\nB,2\n");
+    rig.once().ends(0);
+    let commits = erp.books().truth_of("stock");
+    assert_eq!(commits.len(), 3, "one create each, and one update: {commits:?}");
+    let held = erp.books().with_reference("stock", "007");
+    assert_eq!(held[0].document.raw("quantity"), Some("5"), "a number, not a text");
 }

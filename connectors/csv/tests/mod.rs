@@ -27,6 +27,7 @@ fn folder(path: &Path) -> Folder {
 
 fn target(dialect: Dialect) -> CsvTarget {
     CsvTarget {
+        acks: None,
         template: Template::parse(ORDERS).unwrap(),
         max_records: 1000,
         max_wait: Duration::from_secs(60),

@@ -160,8 +160,10 @@ impl Engine {
                 }
                 None => {
                     let latest = self.store.dropped(feed, &[&wish.name]).await?;
-                    let rejected = latest.into_iter().rfind(|file| file.verdict == Some(Verdict::Rejected));
-                    match rejected.filter(|file| !wish.refused && file.entry.name == wish.name) {
+                    let rejected = latest
+                        .into_iter()
+                        .rfind(|file| file.entry.name == wish.name && file.verdict == Some(Verdict::Rejected));
+                    match rejected.filter(|_| !wish.refused) {
                         Some(file) => self.store.park_file(feed, &wish.name, &file.told).await?,
                         None => self.store.drop_wish(feed, &wish.name).await?,
                     }
@@ -177,13 +179,13 @@ impl Engine {
         files: &Arc<dyn FileSource>,
         acks: Option<&Acks>,
         mut file: Dropped,
-        placed: i64,
+        placed: (i64, bool),
         trouble: &mut Option<anyhow::Error>,
     ) -> anyhow::Result<()> {
         let name = file.entry.name.clone();
-        let last = self.store.last_applied(feed).await?;
+        let last = self.store.last_applied(feed, placed.1).await?;
         let is_snapshot = files.terms().mode == FileMode::Snapshot;
-        if let Some(newer) = last.as_ref().filter(|last| is_snapshot && placed < last.placed) {
+        if let Some(newer) = last.as_ref().filter(|last| is_snapshot && placed.0 < last.placed) {
             let told = format!(
                 "it is older than {}, which took effect before it: nothing was changed",
                 newer.name
@@ -379,11 +381,11 @@ fn utc(at: Option<i64>) -> String {
     at.map_or("unknown time".to_owned(), |at| at.to_string())
 }
 
-/// Which of two files is newer: the greater one.
-fn place_of(files: &Arc<dyn FileSource>, file: &Dropped) -> i64 {
+/// Which of two files is newer: the greater one. And whether its name says so.
+fn place_of(files: &Arc<dyn FileSource>, file: &Dropped) -> (i64, bool) {
     match files.placed(&file.entry.name) {
-        Placed::By(order) => order,
-        Placed::ByTime | Placed::Foreign => file.entry.modified.unwrap_or(file.seen_at),
+        Placed::By(order) => (order, true),
+        Placed::ByTime | Placed::Foreign => (file.entry.modified.unwrap_or(file.seen_at), false),
     }
 }
 

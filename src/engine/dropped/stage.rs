@@ -78,7 +78,7 @@ impl Engine {
         feed: &str,
         files: &Arc<dyn FileSource>,
         file: &Dropped,
-        placed: i64,
+        placed: (i64, bool),
         last: Option<LastApplied>,
     ) -> anyhow::Result<Outcome> {
         let (flows, terms, place) = (self.takers(feed), files.terms().clone(), files.place());
