@@ -4,6 +4,7 @@
 mod crash;
 mod daemon;
 mod daemon_crash;
+mod dropped;
 mod house;
 mod pushes;
 mod reading;

@@ -16,19 +16,20 @@ use rustix::io::Errno;
 use super::file::{Failed, Renamed, judge, read, remove, rename, staged_name, sync, temporary, write};
 use super::name::{Template, is_safe};
 
-const FOLDER_MODE: u32 = 0o750;
+pub(super) const FOLDER_MODE: u32 = 0o750;
 
 #[derive(Debug)]
 pub(super) struct Disk {
     path: PathBuf,
-    template: Template,
+    /// What names we write; `None` where files are only read.
+    template: Option<Template>,
     /// A folder that this process has written to is not made anew: when it is gone, its volume most
     /// likely is, and files in a new folder below it would reach nobody.
     used: AtomicBool,
 }
 
 impl Disk {
-    pub(super) fn new(path: PathBuf, template: Template) -> Self {
+    pub(super) fn new(path: PathBuf, template: Option<Template>) -> Self {
         Self {
             path,
             template,
@@ -95,15 +96,20 @@ impl Disk {
 
     /// The names that temporary files made with our template stand for.
     pub(super) fn staged(&self) -> Result<Vec<String>, Error> {
-        let mut names = self.entries()?;
+        let mut names = self.names()?;
         names.retain_mut(|name| match staged_name(name) {
-            Some(staged) if self.template.number_of(staged).is_some() => {
+            Some(staged) if self.is_ours(staged) => {
                 *name = staged.to_owned();
                 true
             }
             _ => false,
         });
         Ok(names)
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        let number = self.template.as_ref().and_then(|template| template.number_of(name));
+        number.is_some()
     }
 
     /// Removes the temporary files of these names.
@@ -117,7 +123,7 @@ impl Disk {
 
     /// The regular files whose names are safe to work with, sorted. Hidden and temporary ones are left out.
     pub(super) fn list(&self) -> Result<Vec<String>, Error> {
-        let mut names = self.entries()?;
+        let mut names = self.names()?;
         names.retain(|name| is_safe(name));
         names.sort_unstable();
         Ok(names)
@@ -153,7 +159,7 @@ impl Disk {
     }
 
     /// The regular files in the folder; none where the folder is yet to be made.
-    fn entries(&self) -> Result<Vec<String>, Error> {
+    pub(super) fn names(&self) -> Result<Vec<String>, Error> {
         let Some(folder) = self.open()? else {
             return match self.used.load(Ordering::Relaxed) {
                 true => Err(self.vanished()),
@@ -183,7 +189,7 @@ impl Disk {
     }
 
     /// The folder, or `None` where there is nothing of its name.
-    fn open(&self) -> Result<Option<OwnedFd>, Error> {
+    pub(super) fn open(&self) -> Result<Option<OwnedFd>, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::open(&self.path, flags, Mode::empty()) {
             Ok(folder) => Ok(Some(folder)),
@@ -220,7 +226,7 @@ impl Disk {
         rustix::fs::fstat(folder).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
-    fn check(&self, name: &str) -> Result<(), Error> {
+    pub(super) fn check(&self, name: &str) -> Result<(), Error> {
         if is_safe(name) {
             return Ok(());
         }
@@ -230,13 +236,13 @@ impl Disk {
             .hint("a name has 1 to 100 of A-Z a-z 0-9 . _ - and no dot in front"))
     }
 
-    fn vanished(&self) -> Error {
+    pub(super) fn vanished(&self) -> Error {
         let doing = format!("folder {}: opening it", self.path.display());
         Error::new(Fault::Transient { reached: false }, doing, "it is gone")
             .hint("mount its volume again, or put the folder back where it was")
     }
 
-    fn error(&self, (doing, errno): Failed) -> Error {
+    pub(super) fn error(&self, (doing, errno): Failed) -> Error {
         let (fault, hint) = judge(errno);
         let doing = format!("folder {}: {doing}", self.path.display());
         let error = Error::new(fault, doing, std::io::Error::from(errno).to_string());

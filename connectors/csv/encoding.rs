@@ -6,6 +6,7 @@ use encoding_rs::WINDOWS_1252;
 
 const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 const UTF16LE_BOM: &[u8] = b"\xff\xfe";
+const UTF16BE_BOM: &[u8] = b"\xfe\xff";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
@@ -15,18 +16,21 @@ pub enum Encoding {
     Utf8Bom,
     /// Always behind a byte order mark.
     Utf16Le,
+    /// Likewise.
+    Utf16Be,
     /// As the WHATWG Encoding Standard has it: the five unassigned bytes are C1 controls.
     Windows1252,
 }
 
 impl Encoding {
-    pub const NAMES: &'static [&'static str] = &["utf-8", "utf-8-bom", "utf-16le", "windows-1252"];
+    pub const NAMES: &'static [&'static str] = &["utf-8", "utf-8-bom", "utf-16le", "utf-16be", "windows-1252"];
 
     pub fn named(name: &str) -> Option<Encoding> {
         match name {
             "utf-8" => Some(Encoding::Utf8),
             "utf-8-bom" => Some(Encoding::Utf8Bom),
             "utf-16le" => Some(Encoding::Utf16Le),
+            "utf-16be" => Some(Encoding::Utf16Be),
             "windows-1252" => Some(Encoding::Windows1252),
             _ => None,
         }
@@ -37,6 +41,7 @@ impl Encoding {
             Encoding::Utf8 => "utf-8",
             Encoding::Utf8Bom => "utf-8-bom",
             Encoding::Utf16Le => "utf-16le",
+            Encoding::Utf16Be => "utf-16be",
             Encoding::Windows1252 => "windows-1252",
         }
     }
@@ -44,7 +49,7 @@ impl Encoding {
     /// The first character of the text that this encoding cannot hold.
     pub fn lacks(self, text: &str) -> Option<char> {
         match self {
-            Encoding::Utf8 | Encoding::Utf8Bom | Encoding::Utf16Le => None,
+            Encoding::Utf8 | Encoding::Utf8Bom | Encoding::Utf16Le | Encoding::Utf16Be => None,
             Encoding::Windows1252 if text.is_ascii() => None,
             Encoding::Windows1252 => text.chars().find(|c| {
                 let mut buffer = [0; 4];
@@ -59,13 +64,8 @@ impl Encoding {
         match self {
             Encoding::Utf8 => Ok(text),
             Encoding::Utf8Bom => Ok([UTF8_BOM, &text].concat()),
-            Encoding::Utf16Le => {
-                let text = as_utf8(&text)?;
-                let mut bytes = Vec::with_capacity(2 + 2 * text.len());
-                bytes.extend_from_slice(UTF16LE_BOM);
-                bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-                Ok(bytes)
-            }
+            Encoding::Utf16Le => utf16(&text, UTF16LE_BOM, u16::to_le_bytes),
+            Encoding::Utf16Be => utf16(&text, UTF16BE_BOM, u16::to_be_bytes),
             Encoding::Windows1252 => match WINDOWS_1252.encode(as_utf8(&text)?) {
                 (bytes, _, false) => Ok(bytes.into_owned()),
                 (_, _, true) => Err(Malformed("a character that windows-1252 lacks".to_owned())),
@@ -79,7 +79,8 @@ impl Encoding {
             Encoding::Utf8 | Encoding::Utf8Bom => {
                 as_utf8(bytes.strip_prefix(UTF8_BOM).unwrap_or(bytes)).map(str::to_owned)
             }
-            Encoding::Utf16Le => decode_utf16le(bytes.strip_prefix(UTF16LE_BOM).unwrap_or(bytes)),
+            Encoding::Utf16Le => decode_utf16(bytes.strip_prefix(UTF16LE_BOM).unwrap_or(bytes), u16::from_le_bytes),
+            Encoding::Utf16Be => decode_utf16(bytes.strip_prefix(UTF16BE_BOM).unwrap_or(bytes), u16::from_be_bytes),
             Encoding::Windows1252 => Ok(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()),
         }
     }
@@ -89,11 +90,19 @@ fn as_utf8(bytes: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(bytes).map_err(|error| Malformed(format!("not UTF-8 from byte {} on", error.valid_up_to())))
 }
 
-fn decode_utf16le(bytes: &[u8]) -> Result<String, Malformed> {
+fn utf16(text: &[u8], mark: &[u8], spell: fn(u16) -> [u8; 2]) -> Result<Vec<u8>, Malformed> {
+    let text = as_utf8(text)?;
+    let mut bytes = Vec::with_capacity(2 + 2 * text.len());
+    bytes.extend_from_slice(mark);
+    bytes.extend(text.encode_utf16().flat_map(spell));
+    Ok(bytes)
+}
+
+fn decode_utf16(bytes: &[u8], spelled: fn([u8; 2]) -> u16) -> Result<String, Malformed> {
     if !bytes.len().is_multiple_of(2) {
         return Err(Malformed("cut short: half a UTF-16 character at the end".to_owned()));
     }
-    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let units = bytes.chunks_exact(2).map(|pair| spelled([pair[0], pair[1]]));
     char::decode_utf16(units)
         .collect::<Result<String, _>>()
         .map_err(|error| Malformed(format!("not UTF-16: {error}")))

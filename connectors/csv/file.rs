@@ -88,15 +88,21 @@ pub(super) fn write(folder: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), Fa
     }
 }
 
-pub(super) fn read(folder: &OwnedFd, name: &str) -> Result<Vec<u8>, Failed> {
+/// Opens a regular file.
+pub(super) fn open(folder: &OwnedFd, name: &str) -> Result<File, Failed> {
     let failed = |errno| (format!("reading {name}"), errno);
     // Without NONBLOCK a pipe that somebody put there would hold the thread for ever.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty()).map_err(failed)?);
-    let io_failed = |error: std::io::Error| failed(errno_of(&error));
-    if !file.metadata().map_err(io_failed)?.is_file() {
-        return Err((format!("reading {name}, which is not a regular file"), Errno::ISDIR));
+    match file.metadata().map_err(|error| failed(errno_of(&error)))?.is_file() {
+        true => Ok(file),
+        false => Err((format!("reading {name}, which is not a regular file"), Errno::ISDIR)),
     }
+}
+
+pub(super) fn read(folder: &OwnedFd, name: &str) -> Result<Vec<u8>, Failed> {
+    let io_failed = |error: std::io::Error| (format!("reading {name}"), errno_of(&error));
+    let file = open(folder, name)?;
     let mut bytes = Vec::new();
     file.take(READ_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
@@ -120,17 +126,22 @@ pub(super) fn sync(folder: &OwnedFd) -> Result<(), Failed> {
 }
 
 pub(super) fn rename(folder: &OwnedFd, from: &str, to: &str) -> Result<Renamed, Failed> {
-    match rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+    move_into(folder, from, folder, to)
+}
+
+/// Renames from one folder into another.
+pub(super) fn move_into(folder: &OwnedFd, from: &str, other: &OwnedFd, to: &str) -> Result<Renamed, Failed> {
+    match rustix::fs::renameat_with(folder, from, other, to, RenameFlags::NOREPLACE) {
         // File systems that do not know the flag, such as NFS.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rename_by_link(folder, from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rename_by_link(folder, from, other, to),
         result => renamed(result, to),
     }
 }
 
 /// A link never replaces either. A crash in between leaves both names on the same bytes, which the
 /// next try finds out by comparing.
-fn rename_by_link(folder: &OwnedFd, from: &str, to: &str) -> Result<Renamed, Failed> {
-    let linked = match rustix::fs::linkat(folder, from, folder, to, AtFlags::empty()) {
+fn rename_by_link(folder: &OwnedFd, from: &str, other: &OwnedFd, to: &str) -> Result<Renamed, Failed> {
+    let linked = match rustix::fs::linkat(folder, from, other, to, AtFlags::empty()) {
         // What file systems without links answer.
         Err(Errno::PERM | Errno::NOSYS | Errno::MLINK) => Err(Errno::NOTSUP),
         result => result,
@@ -151,7 +162,7 @@ fn renamed(result: Result<(), Errno>, to: &str) -> Result<Renamed, Failed> {
     }
 }
 
-fn errno_of(error: &std::io::Error) -> Errno {
+pub(super) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
@@ -167,12 +178,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = OwnedFd::from(File::open(dir.path()).unwrap());
         let there = |name: &str| fs::read_to_string(dir.path().join(name)).ok();
-        assert_eq!(rename_by_link(&folder, "a", "b").unwrap(), Renamed::TemporaryGone);
+        assert_eq!(
+            rename_by_link(&folder, "a", &folder, "b").unwrap(),
+            Renamed::TemporaryGone
+        );
         fs::write(dir.path().join("a"), "one").unwrap();
-        assert_eq!(rename_by_link(&folder, "a", "b").unwrap(), Renamed::Done);
+        assert_eq!(rename_by_link(&folder, "a", &folder, "b").unwrap(), Renamed::Done);
         assert_eq!((there("a"), there("b")), (None, Some("one".to_owned())));
         fs::write(dir.path().join("a"), "two").unwrap();
-        assert_eq!(rename_by_link(&folder, "a", "b").unwrap(), Renamed::NameTaken);
+        assert_eq!(rename_by_link(&folder, "a", &folder, "b").unwrap(), Renamed::NameTaken);
         assert_eq!(
             (there("a"), there("b")),
             (Some("two".to_owned()), Some("one".to_owned()))

@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contract::{Error, Fault, Place, Published};
+use contract::{Away, Entry, Error, Fault, Place, Published, Reading};
 
 use super::disk::Disk;
+use super::incoming::Open;
 use super::name::Template;
 
 #[derive(Debug)]
 pub(super) struct Folder(Arc<Disk>);
 
 impl Folder {
-    /// `template`: the names whose leftovers are ours to remove.
-    pub(super) fn new(path: PathBuf, template: Template) -> Self {
+    /// `template`: the names whose leftovers are ours to remove; none where files are only read.
+    pub(super) fn new(path: PathBuf, template: Option<Template>) -> Self {
         Self(Arc::new(Disk::new(path, template)))
     }
 
@@ -65,11 +66,63 @@ impl Place for Folder {
         self.run(move |disk| disk.read(&name)).await
     }
 
+    async fn entries(&self) -> Result<Vec<Entry>, Error> {
+        self.run(Disk::entries).await
+    }
+
+    async fn entry(&self, name: &str) -> Result<Option<Entry>, Error> {
+        let name = name.to_owned();
+        self.run(move |disk| disk.entry(&name)).await
+    }
+
+    async fn open(&self, name: &str) -> Result<Box<dyn Reading>, Error> {
+        let name = name.to_owned();
+        let open = self.run(move |disk| disk.open_file(&name)).await?;
+        Ok(Box::new(Parts {
+            folder: Folder(self.0.clone()),
+            open: Some(open),
+        }))
+    }
+
+    async fn put_away(&self, entry: &Entry, folder: &str, as_name: &str) -> Result<Away, Error> {
+        let (entry, folder, as_name) = (entry.clone(), folder.to_owned(), as_name.to_owned());
+        self.run(move |disk| disk.put_away(&entry, &folder, &as_name)).await
+    }
+
+    async fn remove(&self, entry: &Entry) -> Result<Away, Error> {
+        let entry = entry.clone();
+        self.run(move |disk| disk.take_away(&entry)).await
+    }
+
+    async fn note(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let (folder, name, bytes) = (folder.to_owned(), name.to_owned(), bytes.to_vec());
+        self.run(move |disk| disk.note(&folder, &name, &bytes)).await
+    }
+
     fn describe(&self) -> String {
         format!("folder {}", self.0.path().display())
     }
 
     async fn probe(&self) -> Result<String, Error> {
         self.run(Disk::probe).await
+    }
+}
+
+/// An open file of the folder.
+struct Parts {
+    folder: Folder,
+    /// `None` behind the end, or behind a failure.
+    open: Option<Open>,
+}
+
+#[async_trait]
+impl Reading for Parts {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let Some(open) = self.open.take() else { return Ok(None) };
+        let part = self.folder.run(move |disk| disk.part(open)).await?;
+        Ok(part.map(|(open, bytes)| {
+            self.open = Some(open);
+            bytes
+        }))
     }
 }

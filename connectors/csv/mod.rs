@@ -2,15 +2,22 @@
 //! reader of the folder see half a file, and never write a record into a file that it does not read
 //! back as it was.
 //!
-//! Files are written to local folders. SFTP and reading files are refused when the settings are read.
+//! Files are written to local folders and read from them. SFTP is refused when the settings are read.
 
+mod amount;
+mod decode;
 mod dialect;
 mod disk;
 mod encoding;
 mod file;
 mod folder;
 mod formula;
+mod incoming;
 mod name;
+mod pattern;
+mod reader;
+mod source;
+mod split;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -22,7 +29,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::settings::{Reader, Settings};
-use contract::{Connector, Error, Factory, Finding, Place, Seams, Target};
+use contract::{Connector, Error, Factory, Finding, Place, Placed, Seams, Source, Target};
+use jiff::Timestamp;
 use serde_json::json;
 
 pub use dialect::{Dialect, LineEnding, Quote, read};
@@ -31,6 +39,7 @@ pub use formula::{guard, unguard};
 
 use folder::Folder;
 use name::Template;
+use source::{AckTerms, CsvSource, Files, Read};
 use target::CsvTarget;
 
 /// A batch is encoded in memory, so its size has a limit.
@@ -48,6 +57,7 @@ struct CsvSettings {
     dialect: Arc<Dialect>,
     /// By resource, in the order of the file.
     writes: Vec<(String, Write)>,
+    reads: Vec<(String, Read)>,
 }
 
 /// `write:` of one resource.
@@ -56,6 +66,7 @@ struct Write {
     template: Template,
     max_records: usize,
     max_wait: Duration,
+    acks: Option<AckTerms>,
 }
 
 impl CsvSettings {
@@ -69,14 +80,24 @@ impl CsvSettings {
             .object(Dialect::from_settings);
         let dialect = if custom { dialect } else { Some(Dialect::default()) };
         let mut earlier: Vec<(String, Template)> = Vec::new();
-        let writes = reader
-            .field("resources", "what goes into files, by a name of your choice")
+        let resources = reader
+            .field(
+                "resources",
+                "what goes into files or comes out of them, by a name of your choice",
+            )
             .required()
-            .map_of(|name, reader| resource(&name.text, reader, &mut earlier));
+            .map_of(|name, reader| Some(resource(&name.text, reader, dialect.as_ref(), &mut earlier)));
+        let (mut writes, mut reads) = (Vec::new(), Vec::new());
+        for (name, (write, read)) in resources {
+            writes.extend(write.map(|write| (name.clone(), write)));
+            reads.extend(read.map(|read| (name, read)));
+        }
+        apart(reader, &writes, &reads);
         Some(CsvSettings {
             location: location?,
             dialect: Arc::new(dialect?),
             writes,
+            reads,
         })
     }
 }
@@ -104,28 +125,42 @@ fn location(reader: &mut Reader<'_>) -> Option<PathBuf> {
     None
 }
 
-fn resource(name: &str, reader: &mut Reader<'_>, earlier: &mut Vec<(String, Template)>) -> Option<Write> {
-    let read = reader
-        .field("read", "not in this version: reading files")
-        .raw(json!({"not": {}}));
-    if read.is_some() {
-        reader.problem_at(
-            "read",
-            "reading CSV files is not in this version",
-            Some("remove `read`".to_owned()),
-        );
+/// What is written must not be read again as if somebody else had dropped it.
+fn apart(reader: &mut Reader<'_>, writes: &[(String, Write)], reads: &[(String, Read)]) {
+    for (read, Read { pattern, .. }) in reads {
+        let own = |write: &&(String, Write)| {
+            pattern.placed(&write.1.template.name(Timestamp::UNIX_EPOCH, 1)) != Placed::Foreign
+        };
+        if let Some((write, _)) = writes.iter().find(own) {
+            let message = format!("the pattern of `{read}` matches the files that are written for `{write}`");
+            let hint = "begin the names with different words, or use a connector with a folder of its own";
+            reader.problem_at("resources", message, Some(hint.to_owned()));
+        }
     }
+}
+
+fn resource(
+    name: &str,
+    reader: &mut Reader<'_>,
+    dialect: Option<&Dialect>,
+    earlier: &mut Vec<(String, Template)>,
+) -> (Option<Write>, Option<Read>) {
+    let read = reader
+        .field("read", "which files of the folder flows from this resource take")
+        .object(|reader| Read::from_settings(name, reader, dialect));
     let write = reader
         .field("write", "how flows to this resource become files")
         .object(|reader| write(name, reader, earlier));
-    let none = reader
-        .node()
-        .is_some_and(|node| node.get("write").is_none_or(|node| node.is_null()));
-    if none && read.is_none() {
-        let hint = r#"write: {file: "orders-{timestamp}-{batch}.csv"}"#;
-        reader.problem("the resource does nothing: `write` is missing", Some(hint.to_owned()));
+    let lacks = |key: &str| {
+        let node = reader.node();
+        node.is_some_and(|node| node.get(key).is_none_or(|node| node.is_null()))
+    };
+    if lacks("write") && lacks("read") {
+        let hint = r#"write: {file: "orders-{timestamp}-{batch}.csv"}, or read: {pattern: "stock*.csv"}"#;
+        let message = "the resource does nothing: `write` and `read` are missing";
+        reader.problem(message, Some(hint.to_owned()));
     }
-    write
+    (write, read)
 }
 
 fn write(name: &str, reader: &mut Reader<'_>, earlier: &mut Vec<(String, Template)>) -> Option<Write> {
@@ -155,7 +190,11 @@ fn write(name: &str, reader: &mut Reader<'_>, earlier: &mut Vec<(String, Templat
         }
         earlier.push((name.to_owned(), template.clone()));
     }
+    let acks = reader
+        .field("acks", "files in which the other side says what became of the records")
+        .object(AckTerms::from_settings);
     Some(Write {
+        acks,
         template: template?,
         max_records: usize::try_from(max_records?).ok()?,
         max_wait: max_wait?,
@@ -171,17 +210,31 @@ impl Settings for CsvSettings {
                 max_records: write.max_records,
                 max_wait: write.max_wait,
                 dialect: self.dialect.clone(),
-                folder: Arc::new(Folder::new(self.location.clone(), write.template.clone())),
+                folder: Arc::new(Folder::new(self.location.clone(), Some(write.template.clone()))),
+                acks: write.acks.as_ref().map(|terms| {
+                    let folder = Arc::new(Folder::new(self.location.clone(), None));
+                    terms.acks(&self.dialect, folder)
+                }),
             };
             (name.clone(), Arc::new(target))
         });
+        let sources = self.reads.iter().map(|(name, read)| {
+            let folder = Arc::new(Folder::new(self.location.clone(), None));
+            (name.clone(), Arc::new(CsvSource::new(read, &self.dialect, folder)))
+        });
         Ok(Arc::new(Csv {
             targets: targets.collect(),
+            sources: sources.collect(),
         }))
     }
 
     fn sources(&self) -> Vec<String> {
-        Vec::new()
+        self.reads.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn is_acknowledged(&self, resource: &str) -> bool {
+        let write = self.writes.iter().find(|(name, _)| name == resource);
+        write.is_some_and(|(_, write)| write.acks.is_some())
     }
 
     fn targets(&self) -> Vec<String> {
@@ -192,6 +245,7 @@ impl Settings for CsvSettings {
 #[derive(Debug)]
 struct Csv {
     targets: BTreeMap<String, Arc<CsvTarget>>,
+    sources: BTreeMap<String, Arc<CsvSource>>,
 }
 
 #[async_trait]
@@ -206,7 +260,15 @@ impl Connector for Csv {
                 optional: false,
             });
         }
+        for (name, source) in &self.sources {
+            findings.push(source.probe(name, self.targets.is_empty()).await);
+        }
         findings
+    }
+
+    fn source(&self, resource: &str) -> Option<Arc<dyn Source>> {
+        let source = self.sources.get(resource)?.clone();
+        Some(Arc::new(Files(source)))
     }
 
     fn target(&self, resource: &str) -> Option<Target> {

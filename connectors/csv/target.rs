@@ -32,6 +32,7 @@ pub(super) struct CsvTarget {
     pub(super) max_wait: Duration,
     pub(super) dialect: Arc<Dialect>,
     pub(super) folder: Arc<Folder>,
+    pub(super) acks: Option<contract::Acks>,
 }
 
 impl FileTarget for CsvTarget {
@@ -74,6 +75,10 @@ impl FileTarget for CsvTarget {
 
     fn place(&self) -> Arc<dyn Place> {
         self.folder.clone()
+    }
+
+    fn acks(&self) -> Option<&contract::Acks> {
+        self.acks.as_ref()
     }
 }
 

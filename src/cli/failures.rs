@@ -76,7 +76,11 @@ fn flow_of(config: &Config, failure: &Failure) -> String {
                 .flows
                 .iter()
                 .filter(|flow| flow.from.to_string() == failure.place);
-            flows.map(|flow| flow.name.as_str()).collect::<Vec<_>>().join(",")
+            let flows = flows.map(|flow| flow.name.as_str()).collect::<Vec<_>>().join(",");
+            match flows.is_empty() {
+                true => failure.place.clone(),
+                false => flows,
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::{Connector, Cursor, Key, Record, Row, Use, Value};
+use contract::{Broken, Connector, Cursor, Entry, FileRow, FileSource, Key, Placed, Record, Row, Use, Value};
 
 use super::{DONE, FAILED};
 use crate::config::Mode;
@@ -32,6 +32,9 @@ pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u6
         true => None,
         false => Store::look(&config.state_path).await?,
     };
+    if let Some(files) = flow.source.files() {
+        return preview_file(&flow, &files, id, limit, json).await;
+    }
     let mut code = DONE;
     for row in rows(&flow, id, limit).await? {
         let key = row.key.clone();
@@ -55,6 +58,56 @@ pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u6
         }
     }
     Ok(code)
+}
+
+/// The first rows of the newest file that lies there.
+async fn preview_file(
+    flow: &Flow,
+    files: &Arc<dyn FileSource>,
+    id: Option<&str>,
+    limit: u64,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let place = files.place();
+    let ours = |entry: &Entry| files.placed(&entry.name) != Placed::Foreign;
+    let entries = place.entries().await?.into_iter().filter(ours);
+    let Some(newest) = entries.max_by_key(|entry| entry.modified) else {
+        anyhow::bail!("no file in {} matches the pattern of {}", place.describe(), flow.feed);
+    };
+    let (mut reader, mut rows) = (files.rows(&flow.mapping.needs()), Vec::new());
+    let mut reading = place.open(&newest.name).await?;
+    let most = usize::try_from(limit)?;
+    let wanted = |row: &FileRow| id.is_none_or(|id| row.key == id);
+    let mut broken = None;
+    while rows.len() < most && broken.is_none() {
+        match reading.next().await? {
+            Some(part) => broken = reader.take(&part, &mut rows).err(),
+            None => {
+                broken = reader.end(&mut rows).err();
+                break;
+            }
+        }
+        rows.retain(wanted);
+    }
+    rows.retain(wanted);
+    let mut code = DONE;
+    for row in rows.into_iter().take(most) {
+        let key = Key(format!("{} line {}", newest.name, row.line));
+        let output = row.record.as_ref().map_err(|error| error.0.clone());
+        let output = output.and_then(|record| map(flow, record, &References::none()));
+        if output.is_err() {
+            code = FAILED;
+        }
+        show(&key, row.record.as_ref().unwrap_or(&Value::Null), output, json);
+    }
+    match broken {
+        Some(Broken::Refused { line, why }) => {
+            let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
+            anyhow::bail!("{}{line}: {why}", newest.name)
+        }
+        Some(Broken::Incomplete(why)) => anyhow::bail!("{}: {why}", newest.name),
+        None => Ok(code),
+    }
 }
 
 async fn rows(flow: &Flow, id: Option<&str>, limit: u64) -> anyhow::Result<Vec<Row>> {

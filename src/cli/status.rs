@@ -17,13 +17,20 @@ pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::R
     let store = Store::look(&config.state_path).await?;
     let mut flows = Vec::new();
     for flow in &config.flows {
-        let (report, queue) = match &store {
+        let (mut report, queue) = match &store {
             Some(store) => (
                 store.flow_report(&flow.name).await?,
                 store.queue(&flow.name, &flow.from.to_string()).await?,
             ),
             None => (FlowReport::default(), Queue::default()),
         };
+        let target = config.connectors.get(&flow.to.connector);
+        if let Some(store) = store
+            .as_ref()
+            .filter(|_| target.is_some_and(|t| t.is_acknowledged(&flow.to.resource)))
+        {
+            report.unconfirmed = Some(store.unconfirmed(&flow.name).await?);
+        }
         flows.push((flow, report, queue));
     }
     let alerts = match &store {
@@ -259,6 +266,7 @@ fn flow_json(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) -
         "files": report.files,
         "records": report.records,
         "unsent": report.unsent,
+        "unconfirmed": report.unconfirmed,
         "backfills_under_way": report.backfills_under_way,
         "deleted_at_source": report.deleted,
         "schedule": flow.schedule.as_ref().map(|schedule| &schedule.text),
@@ -296,6 +304,12 @@ fn show(config: &Config, flow: &Flow, report: &FlowReport, queue: &Queue) {
     match by_record(config, flow) {
         true => outln!("  delivered     {} records are at the target", grouped(report.records)),
         false => outln!("  delivered     {} files", grouped(report.files)),
+    }
+    if let Some(unconfirmed) = report.unconfirmed {
+        outln!(
+            "  unconfirmed   {} records were written and not confirmed yet",
+            grouped(unconfirmed)
+        );
     }
     if report.unsent > 0 {
         outln!(

@@ -75,6 +75,8 @@ struct Rests {
     source_delays: Delays,
     target: Duration,
     target_delays: Delays,
+    /// When a folder is looked at next.
+    look: Option<Duration>,
 }
 
 impl Worker {
@@ -121,6 +123,7 @@ impl Worker {
             source_delays: Delays::new(TROUBLE_DELAY, TROUBLE_DELAY_MAX),
             target: Duration::ZERO,
             target_delays: Delays::new(TROUBLE_DELAY, TROUBLE_DELAY_MAX),
+            look: engine.files_of(&self.feed).map(|_| Duration::ZERO),
         };
         // One that an earlier process was asked for.
         if self.parts.store.scan_wanted(&self.feed).await?.is_some() {
@@ -137,6 +140,7 @@ impl Worker {
             if clock.monotonic() >= rests.source && !self.lane.is_paused() {
                 self.pass_due(&mut engine, &mut slots, &mut rests).await?;
                 self.scan(&mut engine, &mut rests).await?;
+                self.look_at_files(&mut engine, &mut rests).await?;
             }
             if !self.tend(&mut engine, &mut rests).await? {
                 self.wait(&engine, &slots, &rests).await?;
@@ -203,6 +207,30 @@ impl Worker {
             Ok(()) => self.parts.store.scan_made(&self.feed, &wish).await,
             Err(error) => {
                 self.lane.want_scan();
+                self.source_trouble(engine, rests, error).await
+            }
+        }
+    }
+
+    /// Of a feed of files: the folder is looked at far more often than the schedule says, so that a file is taken soon
+    /// after it is complete.
+    async fn look_at_files(&self, engine: &mut Engine, rests: &mut Rests) -> anyhow::Result<()> {
+        let now = self.parts.clock.monotonic();
+        let Some(files) = engine
+            .files_of(&self.feed)
+            .filter(|_| rests.look.is_some_and(|at| at <= now))
+        else {
+            return Ok(());
+        };
+        let poll = files.terms().poll;
+        match engine.look_at_files(&self.feed).await {
+            Ok(next) => {
+                let next = next.map_or(poll, |next| next.clamp(Duration::from_millis(20), poll));
+                rests.look = Some(self.parts.clock.monotonic() + next);
+                Ok(())
+            }
+            Err(error) => {
+                rests.look = Some(self.parts.clock.monotonic() + poll);
                 self.source_trouble(engine, rests, error).await
             }
         }
@@ -312,10 +340,11 @@ impl Worker {
             .iter()
             .filter_map(|slot| slot.next(now, zone))
             .map(|at| until(at).max(source_rest));
+        let look = rests.look.map(|at| at.saturating_sub(gone).max(source_rest));
         let rest = Some(source_rest).filter(|rest| !rest.is_zero());
         let reading = reading.map(|at| until(at).max(source_rest));
         let delivery = delivery.map(|at| until(at).max(target_rest));
-        let soonest = passes.chain(rest).chain(reading).chain(delivery).min();
+        let soonest = passes.chain(rest).chain(look).chain(reading).chain(delivery).min();
         soonest
             .unwrap_or(LOOK_EVERY)
             .clamp(Duration::from_millis(5), LOOK_EVERY)

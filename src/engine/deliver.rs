@@ -33,7 +33,11 @@ impl Engine {
                 continue;
             }
             match &flow.to {
-                Target::Files(files) => self.deliver_files(&FileFlow::new(&flow, files), close).await?,
+                Target::Files(files) => {
+                    let flow = FileFlow::new(&flow, files);
+                    self.deliver_files(&flow, close).await?;
+                    self.look_for_acks(&flow).await?;
+                }
                 Target::Records(records) => {
                     self.deliver_records(&RecordFlow::new(&flow, records), portion).await?;
                 }

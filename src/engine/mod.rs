@@ -4,6 +4,7 @@
 mod backfill;
 mod calls;
 mod deliver;
+mod dropped;
 mod files;
 mod found;
 mod lanes;
@@ -49,6 +50,8 @@ pub struct Flow {
     pub mapping: Arc<Mapping>,
     /// Starts with what comes, instead of with all history.
     pub only_new: bool,
+    /// A file that looks wrong as a whole is held for a person.
+    pub guards: bool,
     /// Who delivers what its records refer to; in the order of the mapping's `requires`.
     pub requires: Vec<Provider>,
     /// The feeds whose records wait for those of this flow.
@@ -167,6 +170,8 @@ pub struct Ledger {
     unanswered: u32,
     /// Tries again of records that the target refused.
     retried: u64,
+    /// When it was looked whether the target said what became of records.
+    acks_at: Option<Duration>,
     /// What it created at the target was found there.
     pub(crate) proven: bool,
 }
@@ -236,6 +241,10 @@ impl Engine {
                 .map(|provider| (provider.flow.as_str(), provider.target.as_str()))
                 .collect();
             self.store.forget_other_needs(&flow.name, &providers).await?;
+            // A row of a file is not read by itself.
+            if flow.source.files().is_some() {
+                continue;
+            }
             for failure in self
                 .store
                 .parked_by_older_mapping(&flow.name, flow.mapping.print().0)

@@ -80,6 +80,9 @@ impl Engine {
 
     /// One incremental pass of a feed, for every flow that was started.
     pub async fn pass(&mut self, feed: &str) -> anyhow::Result<()> {
+        if self.files_of(feed).is_some() {
+            return self.take_files(feed).await;
+        }
         let live = self.begun(feed).await?;
         let Some((first, _)) = live.first() else { return Ok(()) };
         let source = first.source.clone();

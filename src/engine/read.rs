@@ -51,6 +51,11 @@ impl Engine {
         if due.is_empty() {
             return Ok(false);
         }
+        if source.files().is_some() {
+            // What is wished for is a file.
+            self.look_at_files(feed).await?;
+            return Ok(false);
+        }
         let refused = Arc::new(AtomicBool::new(false));
         let mut readings = Vec::with_capacity(due.len());
         for waiting in due {

@@ -124,6 +124,31 @@ impl Mapping {
         in_map || in_keys || self.admits.iter().chain(&self.each).any(asks)
     }
 
+    /// Fields of the record that `map` takes as they are, such as `.sku` or `.sku | tostring`: without them its rows
+    /// make no sense.
+    pub fn needs(&self) -> Vec<String> {
+        let mut needs = std::cell::RefCell::new(Vec::new());
+        if self.each.is_none()
+            && let Some(map) = &self.map
+        {
+            map.any_leaf(&|leaf| {
+                let source = leaf.filter.source();
+                let field = source
+                    .split('|')
+                    .next()
+                    .and_then(|first| first.trim().strip_prefix('.'));
+                let is_name = |field: &&str| {
+                    !field.is_empty()
+                        && field.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                        && !source.contains("//")
+                };
+                needs.borrow_mut().extend(field.filter(is_name).map(str::to_owned));
+                false
+            });
+        }
+        std::mem::take(needs.get_mut())
+    }
+
     /// The keys of `map` in their order, where `map` is a map.
     pub fn columns(&self) -> Option<&[String]> {
         self.columns.as_deref()

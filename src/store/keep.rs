@@ -43,6 +43,8 @@ pub struct Keep {
     pub cursors: Vec<Settle>,
     /// Flows whose whole history was walked.
     pub walked: Vec<String>,
+    /// These rows of a file are what is kept here.
+    pub applied: Option<super::AppliedRows>,
 }
 
 /// What one page of a sweep saw.
@@ -191,6 +193,9 @@ impl Store {
                 super::sweeps::put_swept(&mut transaction, swept).await?;
             }
             super::report::put_notes(&mut transaction, &keep.notes, at).await?;
+            if let Some(applied) = &keep.applied {
+                super::dropped::put_applied(&mut transaction, applied).await?;
+            }
             for settle in &keep.cursors {
                 super::cursors::settle(&mut transaction, settle, at).await?;
             }
@@ -348,7 +353,7 @@ pub(super) async fn put_wants(connection: &mut SqliteConnection, wants: &[Want],
 const BESIDES: &str = "; and what the record is by now cannot be sent: ";
 
 /// One that may have been carried out stays what it is: a person has to look after that first.
-async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: Stamp) -> sqlx::Result<()> {
+pub(super) async fn put_parked(connection: &mut SqliteConnection, parked: &[Parked], at: Stamp) -> sqlx::Result<()> {
     for parked in parked {
         sqlx::query(
             "INSERT INTO outbox (flow, key, body, hash, state, attempts, reason, at) VALUES (?1, ?2, '', 0, 'parked', 1, ?3, ?4) \

@@ -1,10 +1,12 @@
 //! The state file. The only place with SQL; each public method is one whole transaction and returns
 //! plain values, so none can span a network call.
 
+mod acks;
 mod alerts;
 mod batches;
 mod care;
 mod cursors;
+mod dropped;
 mod events;
 mod failures;
 #[cfg(test)]
@@ -32,9 +34,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use acks::{Ack, Acked};
 pub use alerts::Alert;
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
+pub use dropped::{AppliedRows, Dropped, Effect, FileState, FileWish, LastApplied, StagedRow, Verdict};
 pub use events::{Arrival, EventReport, Took, Wish};
 pub use failures::{Failure, Place};
 pub use inbox::{Due, Waiting};

@@ -23,6 +23,8 @@ pub struct FlowReport {
     /// Of those, the ones with changes that the target cannot be given.
     pub unsent: u64,
     pub backfills_under_way: Vec<String>,
+    /// Records that the other side has not confirmed, where it does that.
+    pub unconfirmed: Option<u64>,
     /// Records that are no longer at the source.
     pub deleted: u64,
     /// The latest time of its schedule that was served.
@@ -74,6 +76,7 @@ impl Store {
             slot_at: row.get(7),
             records: u64::try_from(row.get::<i64, _>(8))?,
             unsent: u64::try_from(row.get::<i64, _>(9))?,
+            unconfirmed: None,
         })
     }
 

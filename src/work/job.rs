@@ -262,6 +262,14 @@ async fn replay(
     let Some(flow) = engine.flows.iter().find(|known| known.name == flow).cloned() else {
         return Err(Usage(format!("there is no flow `{flow}`")).into());
     };
+    if flow.source.files().is_some() {
+        let hint = "change the file, or another one that says how things are now, and drop it";
+        return Err(Usage(format!(
+            "`{}` reads files, and a file is taken once\nhint: {hint}",
+            flow.name
+        ))
+        .into());
+    }
     // A record that is being read just now would take the wish away with it.
     engine.enter(&flow.feed).await?;
     let queued = match (id, since) {

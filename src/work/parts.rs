@@ -243,6 +243,7 @@ pub fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Connector
         to,
         mapping: flow.mapping.clone(),
         only_new: flow.initial == Initial::New,
+        guards: flow.guards,
         requires: flow.requires.iter().map(provider).collect(),
         required_by: flow.required_by.iter().map(config::Feed::to_string).collect(),
         depth: flow.depth,

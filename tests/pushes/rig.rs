@@ -231,6 +231,7 @@ impl Rig {
             to: Target::Records(self.erp.clone()),
             mapping: config.flows[0].mapping.clone(),
             only_new: false,
+            guards: true,
             requires: Vec::new(),
             required_by: Vec::new(),
             depth: 0,

@@ -238,6 +238,7 @@ impl Rig {
             to: connectors[&flow.to.connector].target(&flow.to.resource).unwrap(),
             mapping: flow.mapping.clone(),
             only_new: false,
+            guards: true,
             requires: Vec::new(),
             required_by: Vec::new(),
             depth: 0,

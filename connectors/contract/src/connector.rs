@@ -130,6 +130,10 @@ pub trait Source: Send + Sync {
     fn upkeep(&self) -> Option<Upkeep> {
         None
     }
+    /// Of a resource whose records come in files: all of them come that way, and the calls above bring none.
+    fn files(&self) -> Option<Arc<dyn crate::FileSource>> {
+        None
+    }
     /// A cheap call that succeeds when the system is up, to tell a bad record from a bad day.
     async fn ping(&self) -> Result<(), Error>;
 }
@@ -195,6 +199,10 @@ pub trait FileTarget: Send + Sync {
     /// Takes a file of this target apart into one hash a data row, as `row_hashes` of `encode` has them.
     fn rows_of(&self, bytes: &[u8]) -> Result<Vec<crate::Hash>, Malformed>;
     fn place(&self) -> Arc<dyn Place>;
+    /// Where the other side says what became of the records.
+    fn acks(&self) -> Option<&crate::Acks> {
+        None
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -221,10 +229,52 @@ pub trait Place: Send + Sync {
     /// The file names in the folder, temporary ones left out.
     async fn list(&self) -> Result<Vec<String>, Error>;
     async fn read(&self, name: &str) -> Result<Vec<u8>, Error>;
+    /// The regular files with safe names, sorted by name; none where the folder is not there yet.
+    async fn entries(&self) -> Result<Vec<Entry>, Error>;
+    /// What `entries` shows of this file now; `None` where there is no such regular file.
+    async fn entry(&self, name: &str) -> Result<Option<Entry>, Error>;
+    /// Opens a file to be read from its beginning. One that is not there is `Transient`: its writer may have
+    /// taken it back.
+    async fn open(&self, name: &str) -> Result<Box<dyn Reading>, Error>;
+    /// Moves the file into a folder below this one, made if it is missing, under the given name. It is left alone
+    /// where it is no longer as the entry says, so that what came in its place is not taken for it. Another file
+    /// is never replaced: that is a `Conflict`, for the caller to choose another name.
+    async fn put_away(&self, entry: &Entry, folder: &str, as_name: &str) -> Result<Away, Error>;
+    /// Removes the file, unless it is no longer as the entry says.
+    async fn remove(&self, entry: &Entry) -> Result<Away, Error>;
+    /// Writes a small file into a folder below this one, made if it is missing: whole or not at all, in the place
+    /// of an earlier one of the same name.
+    async fn note(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), Error>;
     /// The place as a person knows it.
     fn describe(&self) -> String;
     /// Checks that files can be written here, and leaves nothing behind.
     async fn probe(&self) -> Result<String, Error>;
+}
+
+/// A file as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub size: u64,
+    /// When its content changed last by the place's own clock; `None` where it does not say.
+    pub modified: Option<Stamp>,
+}
+
+/// A file's bytes, a part at a time.
+#[async_trait]
+pub trait Reading: Send {
+    /// The next part, never empty; `None` at the end of the file.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Error>;
+}
+
+/// What became of a file that was to be put away or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    Done,
+    /// It was not there any more: an earlier run, or somebody else, had done it.
+    Gone,
+    /// Another file stands under its name now, or it was written to. It was not touched.
+    Changed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

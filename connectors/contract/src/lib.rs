@@ -5,6 +5,7 @@
 //! a **target** takes what a flow sends. A connector sees this crate and nothing of the daemon.
 
 mod connector;
+mod dropped;
 mod fault;
 mod hook;
 mod json;
@@ -17,8 +18,11 @@ mod seams;
 pub mod settings;
 mod value;
 
-pub use connector::{Connector, Factory, Finding, Seams, Target};
-pub use connector::{Encoded, FileTarget, Item, Pass, Place, Progress, Published, Source, Step, Upkeep, Use, Window};
+pub use connector::{Away, Connector, Entry, Factory, Finding, Seams, Target};
+pub use connector::{
+    Encoded, FileTarget, Item, Pass, Place, Progress, Published, Reading, Source, Step, Upkeep, Use, Window,
+};
+pub use dropped::{Acks, After, Broken, FileMode, FileRow, FileRows, FileSource, Placed, Terms};
 pub use fault::{Error, Exchange, Fault, Malformed};
 pub use hook::{About, Call, Composed, Event, Privacy, PrivacyKind, Refused};
 pub use hook::{Subscribed, Subscription, Subscriptions, Webhook};

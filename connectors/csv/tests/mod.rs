@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod folder;
+mod incoming;
 mod rows;
 mod settings;
 
@@ -21,11 +22,12 @@ use super::target::CsvTarget;
 const ORDERS: &str = "orders-{timestamp}-{batch}.csv";
 
 fn folder(path: &Path) -> Folder {
-    Folder::new(path.to_owned(), Template::parse(ORDERS).unwrap())
+    Folder::new(path.to_owned(), Some(Template::parse(ORDERS).unwrap()))
 }
 
 fn target(dialect: Dialect) -> CsvTarget {
     CsvTarget {
+        acks: None,
         template: Template::parse(ORDERS).unwrap(),
         max_records: 1000,
         max_wait: Duration::from_secs(60),

@@ -33,6 +33,7 @@ fn imported(dialect: &Dialect, bytes: &[u8]) -> Vec<Vec<String>> {
     let text = match dialect.encoding {
         Encoding::Utf8 | Encoding::Utf8Bom => encoding_rs::UTF_8.decode(bytes).0,
         Encoding::Utf16Le => encoding_rs::UTF_16LE.decode(bytes).0,
+        Encoding::Utf16Be => encoding_rs::UTF_16BE.decode(bytes).0,
         Encoding::Windows1252 => encoding_rs::WINDOWS_1252.decode(bytes).0,
     };
     let mut reader = ::csv::ReaderBuilder::new()

@@ -163,7 +163,7 @@ fn each_mistake_is_told_at_its_place() {
         (
             with("out", json!({"orders": {}})),
             "resources.orders",
-            "`write` is missing",
+            "`write` and `read` are missing",
         ),
         (
             with("out", json!({"orders": {"write": {}}})),
@@ -172,8 +172,61 @@ fn each_mistake_is_told_at_its_place() {
         ),
         (
             with("out", json!({"stock": {"read": {"pattern": "*.csv"}}})),
-            "resources.stock.read",
-            "reading CSV files is not in this version",
+            "resources.stock.read.primary_key",
+            "`primary_key` is missing",
+        ),
+        (
+            with("out", json!({"inventory": {"read": {"pattern": "in/*.csv"}}})),
+            "resources.inventory.read.pattern",
+            "not '/'",
+        ),
+        (
+            with(
+                "out",
+                json!({"inventory": {"read": {"pattern": "*.csv", "mode": "delta", "primary_key": "sku"}}}),
+            ),
+            "resources.inventory.read.primary_key",
+            "has no primary key",
+        ),
+        (
+            with(
+                "out",
+                json!({"inventory": {"read": {"pattern": "*.csv", "absent": "zero"}}}),
+            ),
+            "resources.inventory.read.absent",
+            "needs `numbers`",
+        ),
+        (
+            with(
+                "out",
+                json!({"inventory": {"read": {"pattern": "*.csv", "decimal": ",", "grouping": ","}}}),
+            ),
+            "resources.inventory.read.grouping",
+            "are the same",
+        ),
+        (
+            with(
+                "out",
+                json!({"inventory": {"read": {"pattern": "*.csv", "marker": "done"}}}),
+            ),
+            "resources.inventory.read.marker",
+            "{stem}.done",
+        ),
+        (
+            with(
+                "out",
+                json!({"inventory": {"read": {"pattern": "*.csv", "columns": ["sku"]}}}),
+            ),
+            "resources.inventory.read.columns",
+            "named by the files' header",
+        ),
+        (
+            with(
+                "out",
+                json!({"inventory": {"read": {"pattern": "*.csv"}}, "orders": write("orders-{batch}.csv")}),
+            ),
+            "resources",
+            "matches the files that are written for `orders`",
         ),
         (
             with("out", json!({"a": write("x-{batch}.csv"), "b": write("X-{batch}.csv")})),

@@ -68,6 +68,10 @@ pub trait Settings: std::fmt::Debug + Send + Sync + Any {
     fn takes_records(&self) -> bool {
         false
     }
+    /// Whether the other side says what became of what is written to this resource.
+    fn is_acknowledged(&self, _resource: &str) -> bool {
+        false
+    }
     /// How often the other side is called at the most, where that is limited; for `status`.
     fn rate_limit(&self) -> Option<Rate> {
         None
