@@ -487,6 +487,7 @@ fn calls_of(claimed: Vec<Claimed>, batch: usize) -> Vec<Calling> {
             record: version.record.clone(),
             idempotency,
             sold: 0,
+            stamp: version.stamp,
         };
         match call {
             Call::Create if version.attempts > 0 || version.doubt.is_some() => {

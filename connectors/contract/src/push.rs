@@ -26,7 +26,7 @@
 use async_trait::async_trait;
 use std::time::Duration;
 
-use crate::{Cursor, Error, Key, Malformed, Value};
+use crate::{Cursor, Error, Key, Malformed, Stamp, Value};
 
 /// One record on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Push {
     /// Pieces sold at the other side that the record's level does not contain yet; only filled in for a target with
     /// [`Abilities::levels`], which takes them off what it writes.
     pub sold: u64,
+    /// When the source says that it changed. What is older than what was written last is not written any more.
+    pub stamp: Option<Stamp>,
 }
 
 /// What a target can do, as its settings have it.
