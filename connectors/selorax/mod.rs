@@ -12,6 +12,7 @@ mod learned;
 mod list;
 mod listing;
 mod order;
+mod order_status;
 mod orders;
 mod products;
 mod proof;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::settings::{Rate, Reader, Settings, https_or_loopback};
-use contract::{Connector, Error, Factory, Finding, Seams, Source, Subscriptions, Upkeep, Webhook};
+use contract::{Connector, Error, Factory, Finding, Seams, Source, Subscriptions, Target, Upkeep, Webhook};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::json;
@@ -38,6 +39,7 @@ use feed::Feed;
 use hook::Hook;
 use inventory::Inventory;
 use learned::Learned;
+use order_status::OrderStatus;
 use orders::Orders;
 use products::Products;
 use resource::{Resource, Shape};
@@ -61,6 +63,7 @@ pub(crate) struct StoreSettings {
     overlap: Duration,
     upkeep: Upkeep,
     currency: Option<String>,
+    order_status: Option<order_status::Settings>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +106,7 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
         .field("currency", "ISO 4217 code; asked of the store where it is not given")
         .text();
     read_write_templates(reader);
+    let order_status = order_status::Settings::read(reader);
     Some(Box::new(StoreSettings {
         base: base?,
         store_id: store_id?,
@@ -111,6 +115,7 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
         overlap: overlap?,
         upkeep: upkeep?,
         currency,
+        order_status,
     }))
 }
 
@@ -181,7 +186,7 @@ fn read_auth(reader: &mut Reader<'_>) -> Auth {
     }
 }
 
-/// The bodies of writes, which the platform does not document. Checked for shape; nothing is written
+/// The bodies of stock writes, which the platform does not document. Checked for shape; no stock is written
 /// to the store in this version.
 fn read_write_templates(reader: &mut Reader<'_>) {
     reader
@@ -199,15 +204,6 @@ fn read_write_templates(reader: &mut Reader<'_>) {
                     .text();
                 Some(())
             })
-        });
-    reader
-        .field("order_status", "how an order's status is set")
-        .object(|status| {
-            status
-                .field("body", "jq over the mapped record")
-                .default("{status}")
-                .text();
-            Some(())
         });
 }
 
@@ -257,11 +253,14 @@ impl Settings for StoreSettings {
             api: api.clone(),
             overlap: self.overlap,
         });
+        let order_status = self.order_status.clone();
+        let order_status = order_status.map(|settings| Arc::new(OrderStatus::new(api.clone(), settings)));
         Ok(Arc::new(Store {
             api,
             store_id: self.store_id,
             feeds,
             profile,
+            order_status,
         }))
     }
 
@@ -277,7 +276,12 @@ impl Settings for StoreSettings {
     }
 
     fn targets(&self) -> Vec<String> {
-        Vec::new()
+        let order_status = self.order_status.iter().map(|_| "order_status".to_owned());
+        order_status.collect()
+    }
+
+    fn takes_records(&self) -> bool {
+        true
     }
 
     fn rate_limit(&self) -> Option<Rate> {
@@ -292,6 +296,7 @@ struct Store {
     /// Orders first: the one that the app must be able to read.
     feeds: [Arc<Feed>; 4],
     profile: Arc<Profile>,
+    order_status: Option<Arc<OrderStatus>>,
 }
 
 #[async_trait]
@@ -323,6 +328,11 @@ impl Connector for Store {
         }
         let feed = self.feeds.iter().find(|feed| feed.shape().path == resource)?;
         Some(feed.clone())
+    }
+
+    fn target(&self, resource: &str) -> Option<Target> {
+        let status = self.order_status.clone().filter(|_| resource == "order_status")?;
+        Some(Target::Records(status))
     }
 
     fn webhook(&self, secrets: &[SecretString]) -> Option<Arc<dyn Webhook>> {
