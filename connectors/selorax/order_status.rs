@@ -51,8 +51,8 @@ impl Settings {
         reader.field("order_status", about).object(|status| {
             let method = status
                 .field("method", "HTTP method")
-                .default("PATCH")
-                .choice(&["PATCH", "PUT", "POST"]);
+                .default("PUT")
+                .choice(&["PUT", "POST", "PATCH"]);
             let path = status
                 .field("path", "below the API's base; {order_id} is the order's number")
                 .default("/orders/{order_id}/status")
@@ -65,7 +65,7 @@ impl Settings {
                 });
             let transitions = transitions(status);
             Some(Settings {
-                method: Method::from_bytes(method?.as_bytes()).unwrap_or(Method::PATCH),
+                method: Method::from_bytes(method?.as_bytes()).unwrap_or(Method::PUT),
                 path: path?,
                 body: Arc::new(body?),
                 transitions: Arc::new(transitions?),
