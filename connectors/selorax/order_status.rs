@@ -134,7 +134,11 @@ fn transitions(reader: &mut Reader<'_>) -> Option<Vec<Transition>> {
         Kind::Map(fields) if !fields.is_empty() => fields,
         _ => {
             let said = "expected from each status a list of those that may follow";
-            reader.problem_at("transitions", said, Some("such as `pending: [confirmed, cancelled]`".to_owned()));
+            reader.problem_at(
+                "transitions",
+                said,
+                Some("such as `pending: [confirmed, cancelled]`".to_owned()),
+            );
             return None;
         }
     };
@@ -154,7 +158,12 @@ fn transitions(reader: &mut Reader<'_>) -> Option<Vec<Transition>> {
         let from = from.text.trim().to_owned();
         let Some(to) = to.filter(|to| !to.is_empty() && !from.is_empty()) else {
             let path = format!("{}.transitions.{from}", reader.path());
-            reader.problem_on(node.span, path, "expected a list of statuses, such as [confirmed, cancelled]", None);
+            reader.problem_on(
+                node.span,
+                path,
+                "expected a list of statuses, such as [confirmed, cancelled]",
+                None,
+            );
             return None;
         };
         read.push(Transition { from, to });
@@ -278,7 +287,9 @@ impl OrderStatus {
         let write = self.settings.write(&wanted).map_err(wrong)?;
         let absent = || refused(format!("the store has no order {}", order.0));
         let shown = self.shown(order).await?.ok_or_else(absent)?;
-        let done = Receipt { id: Some(order.clone()) };
+        let done = Receipt {
+            id: Some(order.clone()),
+        };
         let differences = self.differences(&wanted, &shown);
         if differences.is_empty() {
             return Ok(done);
@@ -393,7 +404,11 @@ impl RecordTarget for OrderStatus {
 
     async fn cancel(&self, id: &Key, _push: &Push) -> Result<(), Error> {
         let doing = format!("cancelling order {}", id.0);
-        Err(Error::new(Fault::Rejected, doing, "a status is not taken back by itself"))
+        Err(Error::new(
+            Fault::Rejected,
+            doing,
+            "a status is not taken back by itself",
+        ))
     }
 
     /// The order, if it shows what was asked for.
