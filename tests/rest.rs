@@ -11,6 +11,7 @@ mod reconcile;
 mod references;
 mod refusals;
 mod requires;
+mod stock;
 mod tokens;
 mod tryton;
 

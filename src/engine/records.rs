@@ -495,6 +495,8 @@ fn calls_of(claimed: Vec<Claimed>, batch: usize) -> Vec<Calling> {
             key: version.key.clone(),
             record: version.record.clone(),
             idempotency,
+            sold: 0,
+            stamp: version.stamp,
         };
         match call {
             Call::Create if version.attempts > 0 || version.doubt.is_some() => {

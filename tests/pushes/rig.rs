@@ -181,6 +181,7 @@ pub(super) const ALL: Abilities = Abilities {
     compare: true,
     trusts_key: false,
     list: true,
+    levels: false,
     batch: 1,
 };
 

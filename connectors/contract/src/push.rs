@@ -26,7 +26,7 @@
 use async_trait::async_trait;
 use std::time::Duration;
 
-use crate::{Cursor, Error, Key, Malformed, Value};
+use crate::{Cursor, Error, Key, Malformed, Stamp, Value};
 
 /// One record on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,11 @@ pub struct Push {
     /// `…:create:{hash of its id there}`, and what it is given once more under `…:update:{content hash}:{number}`:
     /// under the old key it would answer for what it did before.
     pub idempotency: String,
+    /// Pieces sold at the other side that the record's level does not contain yet; only filled in for a target with
+    /// [`Abilities::levels`], which takes them off what it writes.
+    pub sold: u64,
+    /// When the source says that it changed. What is older than what was written last is not written any more.
+    pub stamp: Option<Stamp>,
 }
 
 /// What a target can do, as its settings have it.
@@ -59,6 +64,9 @@ pub struct Abilities {
     pub trusts_key: bool,
     /// All records that are there can be listed ([`RecordTarget::list`]).
     pub list: bool,
+    /// It takes stock levels: a record says how much there is of something, and the last word counts. Writing one
+    /// twice does no harm, and [`Push::sold`] is taken off.
+    pub levels: bool,
     /// How many records one call creates at the most; 1 without a batch endpoint, never 0.
     pub batch: usize,
 }
