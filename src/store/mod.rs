@@ -5,6 +5,7 @@ mod alerts;
 mod batches;
 mod care;
 mod cursors;
+mod deliveries;
 mod events;
 mod failures;
 #[cfg(test)]
@@ -33,8 +34,9 @@ use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use alerts::Alert;
-pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
+pub use batches::{Batch, BatchState, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
+pub use deliveries::{Delivered, Mark};
 pub use events::{Arrival, EventReport, Took, Wish};
 pub use failures::{Failure, Place};
 pub use inbox::{Due, Waiting};
