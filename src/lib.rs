@@ -1,5 +1,6 @@
 //! selorax-sync keeps a SeloraX store and the merchant's ERP or accounting system in step.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -10,7 +10,7 @@ use source::Source;
 
 /// What each part may see of the others: the modules of `src` and the crates beside it. A new part is
 /// entered here first.
-const SEES: [(&str, &[&str]); 17] = [
+const SEES: [(&str, &[&str]); 18] = [
     ("contract", &[]),
     ("filter", &["contract"]),
     ("connectors", &["contract", "filter"]),
@@ -25,7 +25,11 @@ const SEES: [(&str, &[&str]); 17] = [
     ("config", &["connectors", "contract", "filter", "mapping"]),
     ("work", &["config", "contract", "engine", "store"]),
     ("webhook", &["config", "contract", "engine", "store"]),
-    ("daemon", &["config", "contract", "engine", "store", "webhook", "work"]),
+    ("admin", &["config", "contract", "store", "work"]),
+    (
+        "daemon",
+        &["admin", "config", "contract", "engine", "store", "webhook", "work"],
+    ),
     (
         "cli",
         &[
@@ -35,7 +39,7 @@ const SEES: [(&str, &[&str]); 17] = [
     (
         "lib",
         &[
-            "cli", "config", "daemon", "decide", "engine", "mapping", "store", "webhook", "work",
+            "admin", "cli", "config", "daemon", "decide", "engine", "mapping", "store", "webhook", "work",
         ],
     ),
     ("main", &["cli"]),
@@ -162,6 +166,7 @@ fn tasks(source: &Source) -> Vec<String> {
     let why = "a run is one task; the daemon starts, watches and ends those that there are";
     let homes = [
         "sandbox/",
+        "src/admin/listen.rs",
         "src/daemon/generation.rs",
         "src/daemon/control.rs",
         "src/webhook/listen.rs",

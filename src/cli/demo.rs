@@ -10,9 +10,9 @@ use anyhow::Context;
 use sandbox::{Clock, Options, Sandbox, World};
 
 use super::progress::Console;
-use super::{live, output, run};
+use super::{live, run};
 use crate::config::Mode;
-use crate::work::{Job, grouped, load};
+use crate::work::{self, Job, grouped, load};
 
 const FOLDER: &str = "demo";
 /// Marks a folder that an earlier demo made, which this one may empty.
@@ -211,7 +211,7 @@ fn tell_files() -> anyhow::Result<()> {
         outln!("   demo/out/{last}");
         let text = std::fs::read_to_string(Path::new("demo/out").join(last)).context("reading it")?;
         for line in text.lines().take(6) {
-            outln!("   {}", output::line(line, 110));
+            outln!("   {}", work::line(line, 110));
         }
     }
     Ok(())

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use clap::Subcommand;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::output::{self, line, local, utc};
+use super::output;
 use super::{DONE, Usage};
 use crate::config::{Config, Mode};
-use crate::store::{Failure, Place, Store};
-use crate::work::{Job, load};
+use crate::store::{Failure, Store};
+use crate::work::{Job, failure_json, flow_of, line, load, local};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Failures {
@@ -67,31 +67,13 @@ fn find(failures: Vec<Failure>, id: i64) -> anyhow::Result<Failure> {
     found.ok_or_else(|| Usage(format!("there is no failure {id}\nhint: selorax-sync failures list")).into())
 }
 
-/// The flow a failure belongs to. A record that could not be read belongs to all flows of its feed.
-fn flow_of(config: &Config, failure: &Failure) -> String {
-    match failure.stage {
-        Place::Deliver => failure.place.clone(),
-        Place::Read => {
-            let flows = config
-                .flows
-                .iter()
-                .filter(|flow| flow.from.to_string() == failure.place);
-            let flows = flows.map(|flow| flow.name.as_str()).collect::<Vec<_>>().join(",");
-            match flows.is_empty() {
-                true => failure.place.clone(),
-                false => flows,
-            }
-        }
-    }
-}
-
 async fn list(path: &Path, as_json: bool) -> anyhow::Result<u8> {
     let config = load(path, Mode::Offline)?;
     let failures = known(&config).await?;
     if as_json {
         let all: Vec<Json> = failures
             .iter()
-            .map(|failure| to_json(&config, failure, false))
+            .map(|failure| failure_json(&config, failure, false))
             .collect();
         return output::print_json(&Json::Array(all));
     }
@@ -112,29 +94,11 @@ async fn list(path: &Path, as_json: bool) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn to_json(config: &Config, failure: &Failure, whole: bool) -> Json {
-    let mut told = json!({
-        "id": failure.id,
-        "flow": flow_of(config, failure),
-        "record": failure.key,
-        "stage": match failure.stage { Place::Read => "read", Place::Deliver => "deliver" },
-        "reason": failure.reason,
-        "attempts": failure.attempts,
-        "since": utc(failure.since),
-        "at": utc(failure.at),
-    });
-    if whole && let Some(object) = told.as_object_mut() {
-        object.insert("request".to_owned(), json!(failure.body));
-        object.insert("answer".to_owned(), json!(failure.answer));
-    }
-    told
-}
-
 async fn show(path: &Path, id: i64, as_json: bool) -> anyhow::Result<u8> {
     let config = load(path, Mode::Offline)?;
     let failure = find(known(&config).await?, id)?;
     if as_json {
-        return output::print_json(&to_json(&config, &failure, true));
+        return output::print_json(&failure_json(&config, &failure, true));
     }
     outln!("failure   {}", failure.id);
     outln!("flow      {}", flow_of(&config, &failure));

@@ -10,12 +10,11 @@ use contract::{Clock, RealClock, Stamp};
 use sandbox::World;
 use tokio_util::sync::CancellationToken;
 
-use super::output::local;
 use super::{DONE, run};
 use crate::config::Mode;
 use crate::daemon::{self, Start};
-use crate::store::Store;
-use crate::work::{Job, load};
+use crate::store::{Mark, Store};
+use crate::work::{Job, load, local};
 
 /// Ten minutes of the shop's day pass in a second.
 pub(super) const FACTOR: u32 = 600;
@@ -104,7 +103,7 @@ async fn call(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u
     // Its first pass, and what else it begins with.
     tokio::time::sleep(TICK * 20).await;
     for nth in 0..3 {
-        let mut seen = store.last_delivery().await?;
+        let mut seen = store.delivery_mark().await?;
         let ids = world.insert_orders(1);
         let began = clock.monotonic();
         let new: Vec<String> = ids.iter().map(i64::to_string).collect();
@@ -116,12 +115,13 @@ async fn call(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u
                 "event {nth} leads to no row"
             );
             tokio::time::sleep(TICK / 5).await;
-            for delivered in store.delivered_since(None, seen).await? {
-                seen = delivered.number;
+            let (news, upto) = store.delivered_after(None, seen).await?;
+            seen = upto;
+            for delivered in news {
                 arrived |= delivered.keys.iter().any(|key| new.contains(&key.0));
                 if arrived {
                     let took = (clock.monotonic() - began).as_secs_f32();
-                    outln!("   its row is in {} after {took:.1} s", delivered.name);
+                    outln!("   its row is in {} after {took:.1} s", delivered.what);
                 }
             }
         }
@@ -134,7 +134,7 @@ async fn sell(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u
     world.set_clock(clock.now());
     world.set_clock_speed(FACTOR);
     let mut store = None;
-    let mut seen = 0;
+    let mut seen = Mark::default();
     let ids: Vec<i64> = world.final_orders().into_keys().collect();
     for tick in 0..TICKS_APART * EVENTS {
         if tick % TICKS_APART == 0 {
@@ -144,15 +144,16 @@ async fn sell(path: &Path, world: &World, clock: &dyn Clock) -> anyhow::Result<u
         if store.is_none() && daemon::is_up(&outline.state_path).await {
             store = Store::look(&outline.state_path).await?;
             if let Some(store) = &store {
-                seen = store.last_delivery().await?;
+                seen = store.delivery_mark().await?;
             }
         }
         if let Some(store) = &store {
-            for delivered in store.delivered_since(None, seen).await? {
-                seen = delivered.number;
+            let (news, upto) = store.delivered_after(None, seen).await?;
+            seen = upto;
+            for delivered in news {
                 let at = local(delivered.at, &outline.timezone);
                 let keys: Vec<&str> = delivered.keys.iter().map(|key| key.0.as_str()).collect();
-                outln!("   {at}  delivered {}  in {}", keys.join(", "), delivered.name);
+                outln!("   {at}  delivered {}  in {}", keys.join(", "), delivered.what);
             }
         }
     }

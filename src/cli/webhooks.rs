@@ -12,11 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::output::{line, local, print_json, utc};
+use super::output::print_json;
 use super::{DONE, FAILED, UNFINISHED, Usage};
 use crate::config::{self, Config, Mode, STORE, is_sure};
 use crate::work::subscriptions::{Finding, Ours, judge, needs};
-use crate::work::{load, visit};
+use crate::work::{line, load, local, utc, visit};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Webhooks {

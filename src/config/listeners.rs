@@ -1,5 +1,4 @@
-//! `webhooks:` and `admin:`, the two addresses of the daemon. Nothing here listens. `admin` is read and checked whole,
-//! so that a file written for a later version is known to be good.
+//! `webhooks:` and `admin:`, the two addresses of the daemon. Nothing here listens.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -84,6 +83,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Always there unless the address is loopback.
     pub token: Option<SecretString>,
+    /// The names besides addresses and `localhost` that it is called by, as behind a proxy.
+    pub hosts: Vec<String>,
 }
 
 pub(super) fn webhooks(file: &mut Reader<'_>) -> Option<Webhooks> {
@@ -174,7 +175,6 @@ fn care(section: &mut Reader<'_>) -> (Option<Url>, Option<Duration>) {
 }
 
 pub(super) fn admin(file: &mut Reader<'_>) -> Option<Admin> {
-    unserved(file, "admin");
     file.field("admin", "where the admin page, the API and the metrics are; private")
         .object(|section| {
             let listen = listen(section, "127.0.0.1:8378");
@@ -187,7 +187,17 @@ pub(super) fn admin(file: &mut Reader<'_>) -> Option<Admin> {
                 let hint = Some("token: ${ADMIN_TOKEN}".to_owned());
                 section.problem_at("token", "an address that is not loopback needs a token", hint);
             }
-            Some(Admin { listen: listen?, token })
+            let hosts = section
+                .field(
+                    "hosts",
+                    "names that it is called by, besides addresses and localhost; other names are refused",
+                )
+                .list_of_parsed(text_schema(), host_name);
+            Some(Admin {
+                listen: listen?,
+                token,
+                hosts: hosts.unwrap_or_default(),
+            })
         })
 }
 
@@ -209,10 +219,11 @@ fn listed_none(section: &Reader<'_>) -> bool {
     node.is_some_and(|node| matches!(&node.kind, Kind::List(items) if items.is_empty()))
 }
 
-fn unserved(file: &mut Reader<'_>, name: &str) {
-    if file.node().is_some_and(|node| node.get(name).is_some()) {
-        let message = format!("this version has no daemon yet: `{name}` is checked but not served");
-        file.warning_at(name, message, None);
+fn host_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    match !text.is_empty() && text.chars().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a host's name without a port, such as sync.example.com".to_owned()),
     }
 }
 

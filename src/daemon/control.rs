@@ -3,12 +3,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use contract::Progress;
+use futures::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -18,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::frames::{Frame, JOB_BYTES_MAX, Wish, short, socket_path};
 use super::generation::{Generation, within_grace};
+use crate::admin::{Hands, Report};
 use crate::engine::{Stopped, Voice};
 use crate::store::StateError;
+use crate::webhook::Receiver;
 use crate::work::{FAILED, Job, Told, perform, told};
 
 /// An asker sends its job at once.
@@ -152,6 +155,75 @@ async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, cr
         }
     }
     gone.cancel();
+}
+
+/// Jobs that come over the admin address.
+pub(super) struct Errands {
+    current: Current,
+    stop: CancellationToken,
+    receiver: Arc<Receiver>,
+}
+
+impl Errands {
+    pub(super) fn new(current: Current, stop: CancellationToken, receiver: Arc<Receiver>) -> Errands {
+        Errands {
+            current,
+            stop,
+            receiver,
+        }
+    }
+}
+
+impl Hands for Errands {
+    /// Whoever stops waiting for it does not stop it.
+    fn carry_out(&self, job: Job) -> BoxFuture<'static, Report> {
+        let voice = Arc::new(Lines::default());
+        let doing = carry_out(job, self.current.clone(), voice.clone(), self.stop.child_token());
+        let doing = tokio::spawn(doing);
+        Box::pin(async move {
+            let told = doing
+                .await
+                .unwrap_or_else(|error| told(Err(anyhow::anyhow!("the job broke down: {error}"))));
+            Report {
+                told,
+                lines: std::mem::take(&mut *voice.0.lock().unwrap_or_else(PoisonError::into_inner)),
+            }
+        })
+    }
+
+    fn calls(&self) -> Vec<(&'static str, u64)> {
+        self.receiver.calls()
+    }
+}
+
+/// Lines of a job's output that are kept for whoever asked over the admin address.
+const LINES_MAX: usize = 200;
+
+/// Remembers what a job says.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl Lines {
+    fn keep(&self, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() < LINES_MAX {
+            lines.push(line.to_owned());
+        }
+    }
+}
+
+impl Voice for Lines {
+    fn progress(&self, _flow: &str, _what: &str, _progress: Progress) {}
+
+    fn say(&self, line: &str) {
+        self.keep(line);
+    }
+
+    fn out(&self, line: &str) {
+        self.keep(line);
+    }
+
+    fn would_send(&self, _flow: &str, _file: &str, _row: &str) {}
 }
 
 /// Does the job, over as many generations as come and go meanwhile: each goes on where the one before stopped.

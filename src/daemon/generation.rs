@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use contract::Stamp;
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ use super::historian::Historian;
 use super::patience::Delays;
 use super::steward::Steward;
 use super::worker::Worker;
+use crate::admin;
 use crate::config::{Config, STORE};
 use crate::engine::Stopped;
 use crate::store::Store;
@@ -112,6 +114,18 @@ impl Generation {
             clock: parts.clock.clone(),
             broken: self.broken.clone(),
             notable: self.notable.clone(),
+        })
+    }
+
+    /// What the admin address shows of this generation; `None`: its config has none.
+    pub(super) fn admin_desk(&self, started_at: Stamp) -> Option<admin::Desk> {
+        let parts = self.parts()?;
+        Some(admin::Desk {
+            settings: parts.config.admin.clone()?,
+            config: parts.config.clone(),
+            connectors: parts.connectors.clone(),
+            clock: parts.clock.clone(),
+            started_at,
         })
     }
 
@@ -254,6 +268,5 @@ fn reload(start: &Start, now: &Parts) -> anyhow::Result<Config> {
         config.state_path == now.config.state_path,
         "state.path cannot change while the daemon runs; restart it for that"
     );
-    super::tell_unserved(&config);
     Ok(config)
 }

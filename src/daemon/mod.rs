@@ -18,15 +18,16 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::Clock;
+use contract::{Clock, Stamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use client::{ask, is_up};
-use control::Control;
+use control::{Control, Errands};
 use generation::{End, Generation};
 use patience::Delays;
 
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::engine::Lanes;
 use crate::store::{StateError, Store};
@@ -62,15 +63,16 @@ pub struct Start {
 /// state file that cannot be used.
 pub async fn run(start: Start) -> anyhow::Result<()> {
     let config = Arc::new((start.load)()?);
-    tell_unserved(&config);
     let store = tokio::select! {
         opened = Store::open(&config.state_path, start.clock.clone()) => opened?,
         () = start.stop.cancelled() => return Ok(()),
     };
     let mut parts = assemble(&start, config, Arc::new(store), Arc::default()).await?;
     let (generations, current) = watch::channel(None);
-    let control = Control::open(&parts.config.state_path, current, start.stop.clone())?;
-    let receiver = Receiver::start();
+    let control = Control::open(&parts.config.state_path, current.clone(), start.stop.clone())?;
+    let receiver = Arc::new(Receiver::start());
+    let admin = Admin::start(Arc::new(Errands::new(current, start.stop.clone(), receiver.clone())));
+    let started_at = start.clock.now();
     let mut is_first = true;
     let mut delays = Delays::new(Duration::from_secs(1), Duration::from_secs(30));
     let outcome = loop {
@@ -78,15 +80,13 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         let started = start.clock.monotonic();
         let generation = Arc::new(Generation::start(parts));
         generations.send_replace(Some(generation.clone()));
-        match receiver.open(generation.desk()).await {
+        match open_doors(&receiver, &admin, &generation, started_at, is_first).await {
             Ok(()) => {}
-            // A config that never worked is not to be mistaken for one that does.
-            Err(error) if is_first => {
+            Err(error) => {
                 generations.send_replace(None);
                 close(generation.end().await).await?;
                 break Err(error);
             }
-            Err(error) => tracing::error!("webhooks are received as before, if they were: {error:#}"),
         }
         if std::mem::take(&mut is_first) {
             notify::ready();
@@ -94,6 +94,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         }
         let end = generation.until_end(&start).await;
         generations.send_replace(None);
+        admin.pause();
         let hurry = async {
             start.stop.cancelled().await;
             tokio::time::sleep(PAUSE_AT_END).await;
@@ -133,6 +134,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         }
     };
     notify::stopping();
+    admin.close();
     receiver.close().await;
     control.close();
     if outcome.is_ok() {
@@ -141,19 +143,35 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     outcome
 }
 
+/// Opens both addresses for a generation. At the first one an address that cannot be had ends the daemon: a config that
+/// never worked is not to be mistaken for one that does. Later what was open before stays open.
+async fn open_doors(
+    receiver: &Receiver,
+    admin: &Admin,
+    generation: &Generation,
+    started_at: Stamp,
+    is_first: bool,
+) -> anyhow::Result<()> {
+    let opened = [
+        ("webhooks are received", receiver.open(generation.desk()).await),
+        ("the admin page is served", admin.open(generation.admin_desk(started_at)).await),
+    ];
+    for (what, result) in opened {
+        match result {
+            Ok(()) => {}
+            Err(error) if is_first => return Err(error),
+            Err(error) => tracing::error!("{what} as before, if at all: {error:#}"),
+        }
+    }
+    Ok(())
+}
+
 fn tell_running(config: &Config) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         flows = config.flows.len(),
         "running"
     );
-}
-
-/// What the config asks for and this version does not do yet must not go unnoticed.
-fn tell_unserved(config: &Config) {
-    if config.admin.is_some() {
-        tracing::warn!("`admin` is checked and not served in this version; see `selorax-sync status`");
-    }
 }
 
 /// A lock on the state file or a disk that hangs must not keep a daemon that is told to stop. What is not put in

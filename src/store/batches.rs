@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
-use contract::{Hash, Key, Stamp};
+use contract::{Hash, Stamp};
 use sqlx::{Connection, Row, SqliteConnection};
 use std::sync::atomic::Ordering;
 
@@ -51,17 +51,6 @@ pub enum Frozen {
     Nothing,
     /// A newer version took the place of one of these meanwhile: look again.
     Overtaken,
-}
-
-/// A file that was delivered.
-#[derive(Clone, Debug)]
-pub struct Delivered {
-    pub number: i64,
-    pub at: Stamp,
-    pub flow: String,
-    pub name: String,
-    /// Of its records, in the order of its rows; none of a file from before keys were kept.
-    pub keys: Vec<Key>,
 }
 
 impl Store {
@@ -187,53 +176,6 @@ impl Store {
         settled.await.map_err(|error: sqlx::Error| self.explain(error.into()))
     }
 
-    /// How far deliveries have come: the number of the latest, and 0 before the first.
-    pub async fn last_delivery(&self) -> anyhow::Result<i64> {
-        sqlx::query_scalar("SELECT coalesce(max(published), 0) FROM batches")
-            .fetch_one(&mut *self.locked().await)
-            .await
-            .map_err(|error| self.explain(error.into()))
-    }
-
-    /// The latest files up to that one which hold so many records together, oldest first.
-    pub async fn delivered_last(&self, flow: Option<&str>, upto: i64, records: u32) -> anyhow::Result<Vec<Delivered>> {
-        let rows = sqlx::query(
-            "SELECT published, at, flow, name, keys, records FROM batches WHERE published <= ?3 AND flow = coalesce(?1, flow) \
-             ORDER BY published DESC LIMIT ?2",
-        )
-        .bind(flow)
-        .bind(records)
-        .bind(upto)
-        .fetch_all(&mut *self.locked().await)
-        .await
-        .map_err(|error| self.explain(error.into()))?;
-        let mut count = 0;
-        let mut latest = Vec::new();
-        for row in rows {
-            if count >= i64::from(records) {
-                break;
-            }
-            count += row.get::<i64, _>(5);
-            latest.push(delivered(&row));
-        }
-        latest.reverse();
-        Ok(latest)
-    }
-
-    /// Files that were delivered after that one, in the order in which they were.
-    pub async fn delivered_since(&self, flow: Option<&str>, number: i64) -> anyhow::Result<Vec<Delivered>> {
-        let rows = sqlx::query(
-            "SELECT published, at, flow, name, keys FROM batches WHERE published > ?2 \
-             AND flow = coalesce(?1, flow) ORDER BY published LIMIT 100",
-        )
-        .bind(flow)
-        .bind(number)
-        .fetch_all(&mut *self.locked().await)
-        .await
-        .map_err(|error| self.explain(error.into()))?;
-        Ok(rows.iter().map(delivered).collect())
-    }
-
     /// The names of a target's batches.
     pub async fn batch_names(&self, target: &str) -> anyhow::Result<HashSet<String>> {
         let names: Vec<String> = sqlx::query_scalar("SELECT name FROM batches WHERE target = ?")
@@ -303,20 +245,6 @@ impl Store {
     pub async fn start_epoch(&self) -> anyhow::Result<()> {
         let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
         self.put_memory("", "epoch", &epoch.to_string()).await
-    }
-}
-
-fn delivered(row: &sqlx::sqlite::SqliteRow) -> Delivered {
-    let keys: Option<String> = row.get(4);
-    let keys: Vec<String> = keys
-        .and_then(|keys| serde_json::from_str(&keys).ok())
-        .unwrap_or_default();
-    Delivered {
-        number: row.get(0),
-        at: row.get(1),
-        flow: row.get(2),
-        name: row.get(3),
-        keys: keys.into_iter().map(Key).collect(),
     }
 }
 

@@ -31,30 +31,35 @@ pub struct Failure {
 
 impl Store {
     pub async fn failures(&self) -> anyhow::Result<Vec<Failure>> {
+        self.failures_after(None, 0, u32::MAX).await
+    }
+
+    /// Those with a greater id, by id, at most so many. `of`: only those of a flow, with the feed that it reads.
+    pub async fn failures_after(
+        &self,
+        of: Option<(&str, &str)>,
+        after: i64,
+        most: u32,
+    ) -> anyhow::Result<Vec<Failure>> {
+        let (flow, feed) = of.unzip();
         let rows = sqlx::query(
-            "SELECT id, place, stage, key, reason, answer, body, attempts, since, at, request FROM failures ORDER BY id",
+            "SELECT id, place, stage, key, reason, answer, body, attempts, since, at, request FROM failures \
+             WHERE id > ?1 AND (?2 IS NULL OR (stage = 'deliver' AND place = ?2) OR (stage = 'read' AND place = ?3)) \
+             ORDER BY id LIMIT ?4",
         )
+        .bind(after)
+        .bind(flow)
+        .bind(feed)
+        .bind(most)
         .fetch_all(&mut *self.locked().await)
         .await
         .map_err(|error| self.explain(error.into()))?;
-        let failure = |row: sqlx::sqlite::SqliteRow| Failure {
-            id: row.get(0),
-            place: row.get(1),
-            stage: if row.get::<&str, _>(2) == "read" {
-                Place::Read
-            } else {
-                Place::Deliver
-            },
-            key: row.get(3),
-            reason: row.get::<Option<String>, _>(4).unwrap_or_default(),
-            answer: row.get(5),
-            body: row.get::<Option<String>, _>(6).filter(|body| !body.is_empty()),
-            attempts: row.get(7),
-            since: row.get(8),
-            at: row.get(9),
-            request: row.get(10),
-        };
-        Ok(rows.into_iter().map(failure).collect())
+        Ok(rows.iter().map(failure).collect())
+    }
+
+    pub async fn failure(&self, id: i64) -> anyhow::Result<Option<Failure>> {
+        let found = self.failures_after(None, id.saturating_sub(1), 1).await?;
+        Ok(found.into_iter().find(|failure| failure.id == id))
     }
 
     /// Brings a failure back: a reading is due again; a version with a body is ready again, one that could
@@ -157,6 +162,25 @@ impl Store {
             request: None,
         };
         Ok(keys.into_iter().map(failure).collect())
+    }
+}
+
+fn failure(row: &sqlx::sqlite::SqliteRow) -> Failure {
+    Failure {
+        id: row.get(0),
+        place: row.get(1),
+        stage: match row.get::<&str, _>(2) {
+            "read" => Place::Read,
+            _ => Place::Deliver,
+        },
+        key: row.get(3),
+        reason: row.get::<Option<String>, _>(4).unwrap_or_default(),
+        answer: row.get(5),
+        body: row.get::<Option<String>, _>(6).filter(|body| !body.is_empty()),
+        attempts: row.get(7),
+        since: row.get(8),
+        at: row.get(9),
+        request: row.get(10),
     }
 }
 

@@ -6,6 +6,7 @@ mod alerts;
 mod batches;
 mod care;
 mod cursors;
+mod deliveries;
 mod dropped;
 mod events;
 mod failures;
@@ -36,8 +37,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use acks::{Ack, Acked};
 pub use alerts::Alert;
-pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
+pub use batches::{Batch, BatchState, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
+pub use deliveries::{Delivered, Mark};
 pub use dropped::{AppliedRows, Dropped, Effect, FileState, FileWish, LastApplied, StagedRow, Verdict};
 pub use events::{Arrival, EventReport, Took, Wish};
 pub use failures::{Failure, Place};

@@ -152,6 +152,11 @@ impl Receiver {
         }
     }
 
+    /// What became of calls since the start, by kind.
+    pub fn calls(&self) -> Vec<(&'static str, u64)> {
+        self.office.tally.counts()
+    }
+
     pub async fn close(&self) {
         self.shut();
         if let Some(told) = self.office.tally.told() {

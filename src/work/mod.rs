@@ -1,15 +1,21 @@
 //! What a person can ask for, and the parts it is carried out with: the same in a command of its own and
 //! in the daemon. It prints nothing itself; whoever asked is told through a `Voice`.
 
+mod failed;
 mod job;
 mod parts;
 mod reconcile;
+mod standing;
 pub mod subscriptions;
 mod summary;
+mod words;
 
+pub use failed::{failure_json, flow_of};
 pub use job::{Job, Told, discard, perform, told};
 pub use parts::{Manner, Parts, bind, choose, load, visit};
+pub use standing::{Condition, FlowStanding, Standing, Upkeep};
 pub use summary::grouped;
+pub use words::{line, local, span, utc};
 
 /// Done, all delivered.
 pub const DONE: u8 = 0;

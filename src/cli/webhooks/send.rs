@@ -9,11 +9,10 @@ use contract::{Composed, Key};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::super::output::line;
 use super::super::{DONE, FAILED, Usage};
 use crate::config::{self, Mode, STORE};
 use crate::webhook;
-use crate::work::{load, visit};
+use crate::work::{line, load, visit};
 
 /// The daemon answers an event within this, or with 503.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
