@@ -1,7 +1,5 @@
 //! The platform's calls: credentials on, envelope off, every answer judged by its HTTP status first.
 
-mod writes;
-
 use std::sync::Arc;
 
 use contract::{Error, Fault, Key, ParseError, Row, Seams, Stamp, Use, Value};
@@ -15,8 +13,6 @@ use super::request::Ready;
 use super::resource::Shape;
 use super::{Auth, StoreSettings};
 use crate::http::{ANSWER_MAX, Answer, Peer, PeerSettings, Probing, Request, Tries};
-
-pub(super) use writes::Write;
 
 /// A write that the store puts off so often is given up.
 const PUT_OFF_MAX: u32 = 3;

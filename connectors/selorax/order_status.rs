@@ -8,16 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contract::settings::{Kind, Reader};
 use contract::{
-    Abilities, Act, Cursor, Difference, Error, Fault, Fields, Key, Listed, Malformed, Push, Raw, Receipt, RecordTarget,
+    Abilities, Act, Cursor, Difference, Error, Fault, Key, Listed, Malformed, Number, Push, Raw, Receipt, RecordTarget,
     Unknown, Use, Value,
 };
-use filter::{Env, Filter};
-use reqwest::Method;
 use serde_json::json;
 
-use super::api::{Api, Write};
+use super::api::Api;
 use super::orders::SHAPE;
 use super::read::{first, id, text_of};
+use super::request::{Form, Ready, Usual, with};
 
 /// So many changes in a row that are answered with 200 and not done, and the request as configured is to blame.
 const IGNORED_MAX: u32 = 3;
@@ -30,10 +29,7 @@ const BESIDE: [(&str, &[&str]); 2] = [
 /// `store.order_status` of the config.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    method: Method,
-    /// With `{order_id}` in it.
-    path: String,
-    body: Arc<Filter>,
+    form: Form,
     transitions: Arc<Vec<Transition>>,
 }
 
@@ -49,25 +45,16 @@ impl Settings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         let about = "how an order's status is set; without `transitions` it is not";
         reader.field("order_status", about).object(|status| {
-            let method = status
-                .field("method", "HTTP method")
-                .default("PUT")
-                .choice(&["PUT", "POST", "PATCH"]);
-            let path = status
-                .field("path", "below the API's base; {order_id} is the order's number")
-                .default("/orders/{order_id}/status")
-                .parsed(json!({"type": "string", "pattern": "^/"}), path);
-            let body = status
-                .field("body", "jq over the mapped record, with `order_id` and `status` in it")
-                .default("{status}")
-                .parsed(json!({"type": "string", "description": "a jq filter"}), |text| {
-                    Filter::compile(text, &Env::default()).map_err(|error| format!("a jq filter ({})", error.message))
-                });
+            let usual = Usual {
+                method: "PUT",
+                path: "/orders/{order_id}/status",
+                body: "{status}",
+                names: &["order_id"],
+            };
+            let form = Form::read(status, usual);
             let transitions = transitions(status);
             Some(Settings {
-                method: Method::from_bytes(method?.as_bytes()).unwrap_or(Method::PUT),
-                path: path?,
-                body: Arc::new(body?),
+                form: form?,
                 transitions: Arc::new(transitions?),
             })
         })
@@ -85,45 +72,12 @@ impl Settings {
         own.flat_map(|one| one.to.iter().map(String::as_str)).collect()
     }
 
-    fn write(&self, wanted: &Wanted) -> Result<Write, Malformed> {
-        let mut fields = Fields::with_capacity(6);
-        fields.push("order_id", Value::Number(contract::Number::parse(&wanted.order.0)?));
-        fields.push("status", Value::text(wanted.status.as_str()));
-        if let Value::Map(given) = &wanted.record {
-            for (name, value) in given.iter().filter(|(name, _)| !matches!(*name, "order_id" | "status")) {
-                fields.push(name.to_owned(), value.clone());
-            }
-        }
-        let record = Value::Map(fields);
-        let body = self.body.one(&record, &record);
-        let body = body.map_err(|error| Malformed(format!("store.order_status.body: {}", error.message)))?;
-        if !matches!(body, Value::Map(_)) {
-            let said = format!("store.order_status.body gives {} instead of an object", body.kind());
-            return Err(Malformed(said));
-        }
-        Ok(Write {
-            method: self.method.clone(),
-            path: self.path.replace("{order_id}", &wanted.order.0),
-            body,
-        })
+    fn ready(&self, wanted: &Wanted) -> Result<Ready, Malformed> {
+        let order = Value::Number(Number::parse(&wanted.order.0)?);
+        let status = Value::text(wanted.status.as_str());
+        let record = with(&wanted.record, &[("order_id", order), ("status", status)]);
+        self.form.ready(&record, &[("order_id", &wanted.order.0)])
     }
-
-    /// Whether the body carries a field of the record.
-    fn carries(&self, field: &str) -> bool {
-        let source = self.body.source();
-        source.trim() == "." || source.contains(field)
-    }
-}
-
-fn path(text: &str) -> Result<String, String> {
-    let bare = text.trim_start_matches('/').replace("{order_id}", "1");
-    if !text.starts_with('/') || !text.contains("{order_id}") {
-        return Err("a path that begins with / and has {order_id} in it".to_owned());
-    }
-    if bare.contains(['{', '}', '?', '#', '\\', '%']) || bare.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err("a plain path, such as /orders/{order_id}/status".to_owned());
-    }
-    Ok(text.trim_start_matches('/').to_owned())
 }
 
 fn transitions(reader: &mut Reader<'_>) -> Option<Vec<Transition>> {
@@ -270,7 +224,7 @@ impl OrderStatus {
                 (Ok(ours), Ok(theirs)) => ours == theirs,
                 _ => false,
             };
-            if self.settings.carries(field) && !equal {
+            if self.settings.form.carries(field) && !equal {
                 let (field, ours) = (field.to_owned(), ours.clone());
                 differences.push(Difference { field, ours, theirs });
             }
@@ -284,7 +238,7 @@ impl OrderStatus {
         let refused = |why: String| Error::new(Fault::Rejected, &doing, why);
         let wanted = self.wanted(&push.record).map_err(wrong)?;
         let order = &wanted.order;
-        let write = self.settings.write(&wanted).map_err(wrong)?;
+        let write = self.settings.ready(&wanted).map_err(wrong)?;
         let absent = || refused(format!("the store has no order {}", order.0));
         let shown = self.shown(order).await?.ok_or_else(absent)?;
         let done = Receipt {
@@ -318,7 +272,7 @@ impl OrderStatus {
             );
             return Err(refused(said));
         }
-        self.api.change(&write, &doing, Use::Feed).await?;
+        self.api.write(&write, &doing, Use::Feed).await?;
         let now = self.shown(order).await.map_err(|error| in_doubt(error, &doing))?;
         let left = match &now {
             Some(now) => self.differences(&wanted, now),
@@ -332,7 +286,7 @@ impl OrderStatus {
     }
 
     /// The store said yes and did something else: most likely its body wants another name for the field.
-    fn not_done(&self, order: &Key, left: &[Difference], write: &Write, doing: &str) -> Error {
+    fn not_done(&self, order: &Key, left: &[Difference], write: &Ready, doing: &str) -> Error {
         let said = format!(
             "the store answered that it is done, and order {} shows other than asked: {}",
             order.0,
@@ -442,7 +396,7 @@ impl RecordTarget for OrderStatus {
             Act::Create([push]) | Act::Update(_, push) => push,
             _ => return Err(Malformed("one request sets one status".to_owned())),
         };
-        let write = self.settings.write(&self.wanted(&push.record)?)?;
+        let write = self.settings.ready(&self.wanted(&push.record)?)?;
         Ok(self.api.curl(&write))
     }
 }

@@ -58,6 +58,12 @@ impl Form {
         })
     }
 
+    /// Whether the body has this field of the record in it.
+    pub(super) fn carries(&self, field: &str) -> bool {
+        let source = self.body.source().trim();
+        source == "." || source.contains(field)
+    }
+
     /// The request for a record, with these ids in its path.
     pub(super) fn ready(&self, record: &Value, ids: &[(&str, &str)]) -> Result<Ready, Malformed> {
         let body = self
