@@ -101,6 +101,7 @@ impl RecordTarget for Target {
             trusts_key: settings.trusts_key,
             list: settings.list.is_some(),
             batch: settings.batch.as_ref().map_or(1, |batch| batch.size),
+            levels: false,
         }
     }
 

@@ -17,6 +17,7 @@ mod privacy;
 mod reconcile;
 mod records;
 mod report;
+mod sold;
 mod sweeps;
 mod trouble;
 mod waits;
@@ -46,6 +47,7 @@ pub use records::{
     Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, only_row, unanswered,
 };
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
+pub use sold::{CountedBy, Guard, Sale, Scan, Sighting, Unbooked, matched, sku_of};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
 use trouble::explain;

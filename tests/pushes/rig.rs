@@ -182,6 +182,7 @@ pub(super) const ALL: Abilities = Abilities {
     trusts_key: false,
     list: true,
     batch: 1,
+    levels: false,
 };
 
 /// Longer than any test waits, in virtual time.
@@ -234,6 +235,8 @@ impl Rig {
             requires: Vec::new(),
             required_by: Vec::new(),
             depth: 0,
+            guard: None,
+            counted_by: Vec::new(),
         }
     }
 
@@ -263,6 +266,7 @@ impl Rig {
             lanes: Arc::default(),
             turn: None,
             stop: Default::default(),
+            asked_at: 0,
         }
     }
 

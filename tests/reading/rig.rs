@@ -241,6 +241,8 @@ impl Rig {
             requires: Vec::new(),
             required_by: Vec::new(),
             depth: 0,
+            guard: None,
+            counted_by: Vec::new(),
         });
         Engine {
             store: Arc::new(Store::open(&config.state_path, self.clock.clone()).await.unwrap()),
@@ -262,6 +264,7 @@ impl Rig {
             lanes: Arc::default(),
             turn: None,
             stop: Default::default(),
+            asked_at: 0,
         }
     }
 

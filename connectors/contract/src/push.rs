@@ -41,6 +41,9 @@ pub struct Push {
     /// `…:create:{hash of its id there}`, and what it is given once more under `…:update:{content hash}:{number}`:
     /// under the old key it would answer for what it did before.
     pub idempotency: String,
+    /// Of a stock level, for a target with [`Abilities::levels`]: pieces that were sold in the store and that the level
+    /// does not contain yet. What is written is the level less these, and never less than 0.
+    pub sold: u64,
 }
 
 /// What a target can do, as its settings have it.
@@ -61,6 +64,8 @@ pub struct Abilities {
     pub list: bool,
     /// How many records one call creates at the most; 1 without a batch endpoint, never 0.
     pub batch: usize,
+    /// What it takes are stock levels, from which [`Push::sold`] is taken off.
+    pub levels: bool,
 }
 
 /// What to do about an unanswered create (E6).

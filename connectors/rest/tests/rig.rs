@@ -368,6 +368,7 @@ pub(super) fn push(id: u64, record: Json) -> Push {
         key: Key(id.to_string()),
         record: Value::parse(&record.to_string()).unwrap(),
         idempotency: format!("selorax:22:{id}:create"),
+        sold: 0,
     }
 }
 
