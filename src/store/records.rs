@@ -259,6 +259,9 @@ impl Store {
                 let keys = ended.iter().map(|row| &row.key);
                 super::waits::settled(&mut transaction, course.feed, keys, self.now()).await?;
             }
+            if course.guard.is_some() && claim.most > 0 {
+                super::sold::newest_counts(&mut transaction, course.flow, claim.busy).await?;
+            }
             let mut due = match claim.most {
                 0 => Vec::new(),
                 _ => due(&mut transaction, course, claim, self.now()).await?,

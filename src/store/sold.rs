@@ -284,6 +284,28 @@ pub(super) async fn booked_with(connection: &mut SqliteConnection, batch: i64, a
     Ok(())
 }
 
+/// A level that may have been set and a newer one for it: only the newer one goes out, whatever became of the other,
+/// because setting it is right either way and setting the older one is not.
+pub(super) async fn newest_counts(connection: &mut SqliteConnection, flow: &str, busy: &[i64]) -> sqlx::Result<()> {
+    let overtaken: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT old.id, new.id FROM outbox old JOIN outbox new ON new.flow = old.flow AND new.key = old.key \
+         AND new.state = 'ready' WHERE old.flow = ?1 AND old.unsure = 1 AND old.wire = 0 AND old.state <> 'ready' \
+         AND old.id NOT IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(flow)
+    .bind(json!(busy).to_string())
+    .fetch_all(&mut *connection)
+    .await?;
+    for (old, new) in overtaken {
+        sqlx::query("UPDATE outbox SET before = NULL WHERE id = ?")
+            .bind(new)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM outbox WHERE id = ?").bind(old).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
 /// What is to be taken off these versions' levels.
 pub(super) async fn take_off(
     connection: &mut SqliteConnection,

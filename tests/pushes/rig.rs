@@ -23,10 +23,10 @@ const START_MS: Stamp = 1_700_000_000_000;
 
 /// Time that passes while somebody sleeps, and then at once.
 #[derive(Debug, Default)]
-pub(super) struct VirtualClock(Mutex<Duration>);
+pub(crate) struct VirtualClock(Mutex<Duration>);
 
 impl VirtualClock {
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         *self.0.lock().unwrap() += by;
     }
 }
@@ -154,7 +154,7 @@ impl Source for Shop {
 }
 
 #[derive(Default)]
-pub(super) struct Quiet(pub(super) Mutex<Vec<String>>);
+pub(crate) struct Quiet(pub(crate) Mutex<Vec<String>>);
 
 impl Voice for Quiet {
     fn progress(&self, _flow: &str, _what: &str, _progress: Progress) {}
