@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::list::{self, List};
 use super::read;
+use super::request::Ready;
 use super::resource::Shape;
 use super::{Auth, StoreSettings};
 use crate::http::{ANSWER_MAX, Answer, Peer, PeerSettings, Probing, Request, Tries};
@@ -211,6 +212,54 @@ impl Api {
                 other => return other,
             }
         }
+    }
+}
+
+impl Api {
+    /// Asks the store once to change something. That it answers well says that it was carried out, not that it did
+    /// what was meant: that is for a look afterwards to tell.
+    pub(super) async fn write(&self, ready: &Ready, doing: &str, purpose: Use) -> Result<(), Error> {
+        let request = self.writing(ready, doing, purpose);
+        let judged = |answer: Answer| {
+            if answer.status == reqwest::StatusCode::NOT_FOUND {
+                let said = format!("the store answered {}", answer.tell());
+                return Err(Error::new(Fault::Rejected, doing, said).status(404).hint(
+                    "it has no such record, or nothing is at this path: check the request in the store's settings",
+                ));
+            }
+            judge(answer, doing).map(|_| ())
+        };
+        let told = |error: Error| {
+            let request = format!("{} {}\n\n{}", ready.method, request.url, ready.body);
+            let answer = error.answer.clone();
+            error.exchange(self.peer.secrets().mask(&request), answer)
+        };
+        self.peer.once(&request, judged).await.map_err(told)
+    }
+
+    fn writing(&self, ready: &Ready, doing: &str, purpose: Use) -> Request {
+        let mut request = self.get(&ready.path, &[], doing, purpose);
+        request.method = ready.method.clone();
+        let json = HeaderValue::from_static("application/json");
+        request.headers.insert(CONTENT_TYPE, json);
+        request.body = Some(ready.body.clone().into_bytes());
+        request
+    }
+
+    /// The request as `curl` would send it, every secret masked.
+    pub(super) fn curl(&self, ready: &Ready) -> String {
+        let request = self.writing(ready, "", Use::Stock);
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        let mut line = format!("curl -X {} {}", request.method, quoted(request.url.as_str()));
+        for (name, value) in &request.headers {
+            let value = match value.is_sensitive() {
+                true => "***",
+                false => value.to_str().unwrap_or("***"),
+            };
+            line.push_str(&format!(" -H {}", quoted(&format!("{name}: {value}"))));
+        }
+        line.push_str(&format!(" --data-binary {}", quoted(&ready.body)));
+        self.peer.secrets().mask(&line)
     }
 }
 

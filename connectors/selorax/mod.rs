@@ -1,6 +1,7 @@
 //! The SeloraX store: its settings, and what it offers. Talks to `/api/apps/v1` only.
 
 mod api;
+mod catalogue;
 mod changes;
 mod customers;
 mod feed;
@@ -9,30 +10,37 @@ mod hook;
 mod inventory;
 mod keyset;
 mod learned;
+mod level;
 mod list;
 mod listing;
+mod movement;
 mod order;
 mod orders;
 mod products;
 mod proof;
 mod read;
+mod request;
 mod resource;
 mod second;
 mod span;
+mod stock;
 mod store;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::settings::{Rate, Reader, Settings, https_or_loopback};
-use contract::{Connector, Error, Factory, Finding, Seams, Source, Subscriptions, Upkeep, Webhook};
+use contract::{Connector, Error, Factory, Finding, Seams, Source, Subscriptions, Target, Upkeep, Webhook};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::json;
 
 use api::Api;
+use catalogue::Catalogue;
 use customers::Customers;
 use feed::Feed;
 use hook::Hook;
@@ -40,7 +48,9 @@ use inventory::Inventory;
 use learned::Learned;
 use orders::Orders;
 use products::Products;
+use request::{Form, Usual};
 use resource::{Resource, Shape};
+use stock::{Stock, StockSettings};
 use store::Profile;
 use subscriptions::Hooks;
 
@@ -61,6 +71,7 @@ pub(crate) struct StoreSettings {
     overlap: Duration,
     upkeep: Upkeep,
     currency: Option<String>,
+    stock: StockSettings,
 }
 
 #[derive(Clone, Debug)]
@@ -102,7 +113,8 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
     let currency = reader
         .field("currency", "ISO 4217 code; asked of the store where it is not given")
         .text();
-    read_write_templates(reader);
+    let stock = read_stock(reader);
+    read_order_status(reader);
     Some(Box::new(StoreSettings {
         base: base?,
         store_id: store_id?,
@@ -111,6 +123,7 @@ fn read_settings(reader: &mut Reader<'_>) -> Option<Box<dyn Settings>> {
         overlap: overlap?,
         upkeep: upkeep?,
         currency,
+        stock: stock?,
     }))
 }
 
@@ -181,25 +194,38 @@ fn read_auth(reader: &mut Reader<'_>) -> Auth {
     }
 }
 
-/// The bodies of writes, which the platform does not document. Checked for shape; nothing is written
-/// to the store in this version.
-fn read_write_templates(reader: &mut Reader<'_>) {
-    reader
-        .field("inventory", "how a stock level is set")
-        .object(|inventory| {
-            inventory.field("set", "the request").object(|set| {
-                set.field("method", "HTTP method")
-                    .default("PUT")
-                    .choice(&["PUT", "POST"]);
-                set.field("path", "below the API's base")
-                    .default("/inventory/{product_id}")
-                    .text();
-                set.field("body", "jq over the mapped record")
-                    .default("{sku_id, quantity}")
-                    .text();
-                Some(())
-            })
+/// How stock is written. The platform does not document the bodies.
+fn read_stock(reader: &mut Reader<'_>) -> Option<StockSettings> {
+    const NAMES: &[&str] = &["product_id", "sku_id"];
+    let about = "how stock is written; every write is read back";
+    reader.field("inventory", about).section(|inventory| {
+        let set = inventory.field("set", "the request for a level").section(|set| {
+            let usual = Usual {
+                method: "PUT",
+                path: "/inventory/{product_id}",
+                body: "{sku_id, quantity}",
+                names: NAMES,
+            };
+            Form::read(set, usual)
         });
+        let adjust = inventory.field("adjust", "the request for a movement").section(|adjust| {
+            let usual = Usual {
+                method: "POST",
+                path: "/inventory/{product_id}/adjust",
+                body: "{sku_id, adjustment: .delta}",
+                names: NAMES,
+            };
+            Form::read(adjust, usual)
+        });
+        Some(StockSettings {
+            set: set?,
+            adjust: adjust?,
+        })
+    })
+}
+
+/// Checked for shape; nothing is written of it in this version.
+fn read_order_status(reader: &mut Reader<'_>) {
     reader
         .field("order_status", "how an order's status is set")
         .object(|status| {
@@ -257,7 +283,12 @@ impl Settings for StoreSettings {
             api: api.clone(),
             overlap: self.overlap,
         });
+        let [_, _, products, _] = &feeds;
+        let catalogue = Catalogue::new(&api, products, &seams.memory, &seams.clock);
+        let seams = (&seams.memory, &seams.clock);
+        let stock = Arc::new(Stock::new(&api, &self.stock, catalogue, seams, self.manners.concurrency));
         Ok(Arc::new(Store {
+            stock,
             api,
             store_id: self.store_id,
             feeds,
@@ -277,7 +308,7 @@ impl Settings for StoreSettings {
     }
 
     fn targets(&self) -> Vec<String> {
-        Vec::new()
+        vec![inventory::SHAPE.path.to_owned()]
     }
 
     fn rate_limit(&self) -> Option<Rate> {
@@ -292,6 +323,7 @@ struct Store {
     /// Orders first: the one that the app must be able to read.
     feeds: [Arc<Feed>; 4],
     profile: Arc<Profile>,
+    stock: Arc<Stock>,
 }
 
 #[async_trait]
@@ -323,6 +355,10 @@ impl Connector for Store {
         }
         let feed = self.feeds.iter().find(|feed| feed.shape().path == resource)?;
         Some(feed.clone())
+    }
+
+    fn target(&self, resource: &str) -> Option<Target> {
+        (resource == inventory::SHAPE.path).then(|| Target::Records(self.stock.clone()))
     }
 
     fn webhook(&self, secrets: &[SecretString]) -> Option<Arc<dyn Webhook>> {

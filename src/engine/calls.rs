@@ -231,6 +231,10 @@ async fn conflict(
 ) -> End {
     let abilities = terms().abilities;
     outcome.answered = true;
+    // It looked by itself before it said so.
+    if abilities.levels {
+        return parked(false, said(error));
+    }
     if !abilities.find {
         let reason = format!("{error}; without `find` it cannot be told whose record that is");
         return parked(version.doubt.is_some(), said(error).because(reason));

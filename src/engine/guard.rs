@@ -55,7 +55,7 @@ impl Engine {
         keep.figures.push(Sighting {
             flow: flow.name.clone(),
             key: key.clone(),
-            sku: record.and_then(crate::store::only_row).as_ref().and_then(sku_of),
+            sku: record.and_then(crate::store::only_row).filter(is_level).as_ref().and_then(sku_of),
             as_of,
             guard: guard.clone(),
         });
@@ -126,6 +126,11 @@ impl Engine {
         }
         Ok(looked)
     }
+}
+
+/// A movement is made once; only a level can be set again.
+fn is_level(record: &Value) -> bool {
+    record.get("quantity").is_some() && record.get("delta").is_none_or(Value::is_null)
 }
 
 /// The pieces of each SKU, and how many lines have none that could be matched. What is cancelled takes nothing.

@@ -490,6 +490,7 @@ fn calls_of(claimed: Vec<Claimed>, batch: usize) -> Vec<Calling> {
             record: version.record.clone(),
             idempotency,
             sold: version.sold,
+            stamp: version.stamp,
         };
         match call {
             Call::Create if version.attempts > 0 || version.doubt.is_some() => {

@@ -290,7 +290,8 @@ pub(super) async fn newest_counts(connection: &mut SqliteConnection, flow: &str,
     let overtaken: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT old.id, new.id FROM outbox old JOIN outbox new ON new.flow = old.flow AND new.key = old.key \
          AND new.state = 'ready' WHERE old.flow = ?1 AND old.unsure = 1 AND old.wire = 0 AND old.state <> 'ready' \
-         AND old.id NOT IN (SELECT value FROM json_each(?2))",
+         AND old.id NOT IN (SELECT value FROM json_each(?2)) \
+         AND EXISTS (SELECT 1 FROM figures f WHERE f.flow = old.flow AND f.key = old.key)",
     )
     .bind(flow)
     .bind(json!(busy).to_string())

@@ -26,7 +26,7 @@
 use async_trait::async_trait;
 use std::time::Duration;
 
-use crate::{Cursor, Error, Key, Malformed, Value};
+use crate::{Cursor, Error, Key, Malformed, Stamp, Value};
 
 /// One record on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,11 @@ pub struct Push {
     /// `…:create:{hash of its id there}`, and what it is given once more under `…:update:{content hash}:{number}`:
     /// under the old key it would answer for what it did before.
     pub idempotency: String,
-    /// Of a stock level, for a target with [`Abilities::levels`]: pieces that were sold in the store and that the level
-    /// does not contain yet. What is written is the level less these, and never less than 0.
+    /// Pieces sold at the other side that the record's level does not contain yet; only filled in for a target with
+    /// [`Abilities::levels`], which takes them off what it writes.
     pub sold: u64,
+    /// When the source says that it changed. What is older than what was written last is not written any more.
+    pub stamp: Option<Stamp>,
 }
 
 /// What a target can do, as its settings have it.
@@ -62,10 +64,11 @@ pub struct Abilities {
     pub trusts_key: bool,
     /// All records that are there can be listed ([`RecordTarget::list`]).
     pub list: bool,
+    /// It takes stock levels: a record says how much there is of something, and the last word counts. Writing one
+    /// twice does no harm, and [`Push::sold`] is taken off.
+    pub levels: bool,
     /// How many records one call creates at the most; 1 without a batch endpoint, never 0.
     pub batch: usize,
-    /// What it takes are stock levels, from which [`Push::sold`] is taken off.
-    pub levels: bool,
 }
 
 /// What to do about an unanswered create (E6).

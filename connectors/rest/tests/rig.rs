@@ -369,6 +369,7 @@ pub(super) fn push(id: u64, record: Json) -> Push {
         record: Value::parse(&record.to_string()).unwrap(),
         idempotency: format!("selorax:22:{id}:create"),
         sold: 0,
+        stamp: None,
     }
 }
 
