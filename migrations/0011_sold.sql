@@ -18,6 +18,7 @@ CREATE TABLE sold (
 ) STRICT;
 CREATE INDEX sold_order ON sold (flow, key);
 CREATE INDEX sold_sku ON sold (sku);
+CREATE INDEX sold_booked ON sold (booked_at) WHERE booked_at IS NOT NULL;
 CREATE INDEX sold_open ON sold (flow, key, seq) WHERE booked_at IS NULL;
 
 -- The newest figure of each SKU as the ERP told it, to be sent once more when a sale changes what follows from it.
@@ -34,7 +35,7 @@ CREATE TABLE figures (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX figures_sku ON figures (sku);
 
--- When the last scan of a feed that came to its end began and ended: what was sold before is known.
+-- When the last scan of a feed (or of a stock flow, under the flow's name with a colon before it) that came to its end began and ended: what was sold before is known.
 CREATE TABLE scans (
     feed TEXT PRIMARY KEY,
     at INTEGER NOT NULL,

@@ -140,12 +140,18 @@ impl Catalogue {
         let walked_lately = self.clock.now().saturating_sub(index.walked_at) < WALK_MS;
         if let Some(since) = since.filter(|_| walked_lately) {
             let settled = self.products.settled(&since);
-            if self.follow(index, self.products.changes(&settled, Use::Stock)).await?.is_some() {
+            if self
+                .follow(index, self.products.changes(&settled, Use::Stock))
+                .await?
+                .is_some()
+            {
                 return Ok(());
             }
         }
         let from = self.products.now().await?;
-        let walked = self.follow(index, self.products.history(Window::default(), None)).await?;
+        let walked = self
+            .follow(index, self.products.history(Window::default(), None))
+            .await?;
         if let Some(Walked { seen, proven: true }) = walked {
             index.products.retain(|key, _| seen.contains(key));
         }
@@ -203,7 +209,8 @@ impl Catalogue {
         let skus = skus(&variants);
         let all: usize = index.products.values().map(|product| product.skus.len()).sum();
         if all + skus.len() > VARIANTS_MAX {
-            let why = format!("the store has more than {VARIANTS_MAX} variants, which are more than are kept in memory");
+            let why =
+                format!("the store has more than {VARIANTS_MAX} variants, which are more than are kept in memory");
             return Err(Error::new(Fault::Denied, doing, why));
         }
         index.products.insert(row.key.clone(), Product { name, mark, skus });
@@ -221,7 +228,9 @@ impl Index {
         if std::mem::replace(&mut self.loaded, true) {
             return;
         }
-        let kept = memory.get(NAME).and_then(|text| serde_json::from_str::<Json>(&text).ok());
+        let kept = memory
+            .get(NAME)
+            .and_then(|text| serde_json::from_str::<Json>(&text).ok());
         let Some(kept) = kept else { return };
         let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
         self.cursor = kept["cursor"].as_str().map(|cursor| Cursor(cursor.to_owned()));
@@ -272,7 +281,10 @@ impl Index {
             ),
             several => {
                 let told = several.iter().take(5).map(|spot| {
-                    let name = self.products.get(&spot.product).map_or("", |product| product.name.as_str());
+                    let name = self
+                        .products
+                        .get(&spot.product)
+                        .map_or("", |product| product.name.as_str());
                     format!("variant {} of product {} ({name})", spot.sku_id, spot.product.0)
                 });
                 let told = told.collect::<Vec<_>>().join(", ");
@@ -286,7 +298,9 @@ impl Index {
 }
 
 fn skus(variants: &[Variant]) -> Vec<(String, String)> {
-    let with_sku = variants.iter().filter_map(|variant| Some((variant.sku_id.clone(), variant.sku.clone()?)));
+    let with_sku = variants
+        .iter()
+        .filter_map(|variant| Some((variant.sku_id.clone(), variant.sku.clone()?)));
     with_sku.collect()
 }
 

@@ -69,7 +69,12 @@ fn level(value: &Value, sold: u64, sku: &str) -> Result<i64, Malformed> {
 fn movement(value: &Value, sku: &str) -> Result<i64, Malformed> {
     let delta = number(value, "delta", sku)?;
     let whole = delta.is_integer().then(|| delta.to_i64()).flatten();
-    whole.ok_or_else(|| Malformed(format!("SKU {sku}: delta: expected a whole number, found {}", value.to_json())))
+    whole.ok_or_else(|| {
+        Malformed(format!(
+            "SKU {sku}: delta: expected a whole number, found {}",
+            value.to_json()
+        ))
+    })
 }
 
 #[cfg(test)]

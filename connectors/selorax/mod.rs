@@ -208,15 +208,17 @@ fn read_stock(reader: &mut Reader<'_>) -> Option<StockSettings> {
             };
             Form::read(set, usual)
         });
-        let adjust = inventory.field("adjust", "the request for a movement").section(|adjust| {
-            let usual = Usual {
-                method: "POST",
-                path: "/inventory/{product_id}/adjust",
-                body: "{sku_id, adjustment: .delta}",
-                names: NAMES,
-            };
-            Form::read(adjust, usual)
-        });
+        let adjust = inventory
+            .field("adjust", "the request for a movement")
+            .section(|adjust| {
+                let usual = Usual {
+                    method: "POST",
+                    path: "/inventory/{product_id}/adjust",
+                    body: "{sku_id, adjustment: .delta}",
+                    names: NAMES,
+                };
+                Form::read(adjust, usual)
+            });
         Some(StockSettings {
             set: set?,
             adjust: adjust?,
@@ -286,7 +288,13 @@ impl Settings for StoreSettings {
         let [_, _, products, _] = &feeds;
         let catalogue = Catalogue::new(&api, products, &seams.memory, &seams.clock);
         let seams = (&seams.memory, &seams.clock);
-        let stock = Arc::new(Stock::new(&api, &self.stock, catalogue, seams, self.manners.concurrency));
+        let stock = Arc::new(Stock::new(
+            &api,
+            &self.stock,
+            catalogue,
+            seams,
+            self.manners.concurrency,
+        ));
         Ok(Arc::new(Store {
             stock,
             api,

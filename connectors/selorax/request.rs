@@ -60,9 +60,10 @@ impl Form {
 
     /// The request for a record, with these ids in its path.
     pub(super) fn ready(&self, record: &Value, ids: &[(&str, &str)]) -> Result<Ready, Malformed> {
-        let body = self.body.one(record, record).map_err(|error| {
-            Malformed(format!("the body ({}) cannot be made: {error}", self.body.source()))
-        })?;
+        let body = self
+            .body
+            .one(record, record)
+            .map_err(|error| Malformed(format!("the body ({}) cannot be made: {error}", self.body.source())))?;
         if !matches!(body, Value::Map(_)) {
             let found = body.kind();
             return Err(Malformed(format!(
@@ -91,7 +92,13 @@ fn compiled(text: &str) -> Result<Arc<Filter>, String> {
 }
 
 fn check_path(text: &str, names: &[&str]) -> Result<String, String> {
-    let known = || names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" and ");
+    let known = || {
+        names
+            .iter()
+            .map(|name| format!("{{{name}}}"))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    };
     if !text.starts_with('/') {
         return Err("expected a path that begins with / and counts from the API's base".to_owned());
     }
@@ -133,10 +140,23 @@ mod tests {
     #[test]
     fn a_path_stays_below_the_base() {
         let names = ["product_id", "sku_id"];
-        for good in ["/inventory/{product_id}", "/products/{product_id}/variants/{sku_id}", "/x"] {
+        for good in [
+            "/inventory/{product_id}",
+            "/products/{product_id}/variants/{sku_id}",
+            "/x",
+        ] {
             assert!(check_path(good, &names).is_ok(), "{good}");
         }
-        for bad in ["inventory", "/a/../b", "/a?b", "/a#b", "/a b", "/{id}", "/a/{", "/%2e%2e/x"] {
+        for bad in [
+            "inventory",
+            "/a/../b",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/{id}",
+            "/a/{",
+            "/%2e%2e/x",
+        ] {
             assert!(check_path(bad, &names).is_err(), "{bad}");
         }
     }
@@ -152,12 +172,21 @@ mod tests {
         let id = Value::Number(contract::Number::from(9));
         let record = with(&record, &[("sku_id", id), ("quantity", Value::Number(5.into()))]);
         let ready = form.ready(&record, &[("product_id", "150")]).unwrap();
-        assert_eq!((ready.path.as_str(), ready.body.as_str()), ("inventory/150", r#"{"sku_id":9,"quantity":5}"#));
+        assert_eq!(
+            (ready.path.as_str(), ready.body.as_str()),
+            ("inventory/150", r#"{"sku_id":9,"quantity":5}"#)
+        );
         let wrong = Form {
             body: compiled(".quantity").unwrap(),
             ..form
         };
-        assert!(wrong.ready(&record, &[]).unwrap_err().0.contains("instead of an object"));
+        assert!(
+            wrong
+                .ready(&record, &[])
+                .unwrap_err()
+                .0
+                .contains("instead of an object")
+        );
         assert!(compiled("{sku_id").is_err());
     }
 }

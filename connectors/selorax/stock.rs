@@ -150,13 +150,15 @@ impl Stock {
         let sku_id = ground.spot.sku_id.clone();
         let mut kept = self.movements(&sku_id, &doing)?;
         if let Some(other) = kept.open_but(&push.idempotency).cloned() {
-            self.settle_by_look(&mut kept, &sku_id, &other, ground.level, &doing).await?;
+            self.settle_by_look(&mut kept, &sku_id, &other, ground.level, &doing)
+                .await?;
         }
         if let Some(known) = kept.get(&push.idempotency).cloned() {
             if known.state == State::Done {
                 return Ok(sku_id);
             }
-            self.settle_by_look(&mut kept, &sku_id, &known, ground.level, &doing).await?;
+            self.settle_by_look(&mut kept, &sku_id, &known, ground.level, &doing)
+                .await?;
             match kept.get(&push.idempotency).map(|known| known.state) {
                 Some(State::Done) => return Ok(sku_id),
                 Some(_) => return Err(undecided(&doing, &known, ground.level)),
@@ -199,7 +201,11 @@ impl Stock {
             return Err(self.not_as_wanted(&doing, "adjust", &ready, why));
         }
         if movement.seen(now.level) == Seen::Unclear {
-            tracing::info!("{doing}: from {} it came to {}, as others moved it meanwhile", movement.before, now.level);
+            tracing::info!(
+                "{doing}: from {} it came to {}, as others moved it meanwhile",
+                movement.before,
+                now.level
+            );
         }
         self.wrong.store(0, Ordering::Relaxed);
         Ok(sku_id)
@@ -218,7 +224,11 @@ impl Stock {
             Seen::Made => kept.settle(&movement.key, State::Done),
             Seen::NotMade => {
                 let wait = i64::try_from(AT_WORK.as_millis()).unwrap_or(i64::MAX);
-                let left = movement.at.saturating_add(wait).saturating_sub(self.clock.now()).clamp(0, wait);
+                let left = movement
+                    .at
+                    .saturating_add(wait)
+                    .saturating_sub(self.clock.now())
+                    .clamp(0, wait);
                 if left > 0 && movement.state == State::Open {
                     let retry_after = Some(Duration::from_millis(left.unsigned_abs()));
                     let why = "an earlier call about it was not answered, and may still be carried out";
@@ -263,11 +273,17 @@ impl Stock {
             let Some(all) = self.catalogue.variants(&spot.product, doing).await? else {
                 continue;
             };
-            let Some(own) = all.iter().find(|one| one.sku_id == spot.sku_id && one.sku.as_deref() == Some(sku)) else {
+            let Some(own) = all
+                .iter()
+                .find(|one| one.sku_id == spot.sku_id && one.sku.as_deref() == Some(sku))
+            else {
                 continue;
             };
             let Some(level) = own.quantity else {
-                let why = format!("the store shows no level for variant {} of product {}", spot.sku_id, spot.product.0);
+                let why = format!(
+                    "the store shows no level for variant {} of product {}",
+                    spot.sku_id, spot.product.0
+                );
                 return Err(Error::new(Fault::Rejected, doing, why).hint("switch its stock keeping on in the store"));
             };
             return Ok(Ground { spot, level, all });
@@ -352,7 +368,13 @@ fn moved_instead(before: &Ground, now: &Ground, level: i64) -> Option<String> {
     if now.level != before.level {
         return None;
     }
-    let was = |id: &str| before.all.iter().find(|one| one.sku_id == id).and_then(|one| one.quantity);
+    let was = |id: &str| {
+        before
+            .all
+            .iter()
+            .find(|one| one.sku_id == id)
+            .and_then(|one| one.quantity)
+    };
     let mut others = now.all.iter().filter(|one| one.sku_id != now.spot.sku_id);
     let other = others.find(|one| one.quantity != was(&one.sku_id) && one.quantity == Some(level))?;
     Some(format!(
@@ -422,7 +444,9 @@ impl RecordTarget for Stock {
         let (sku, want) = wanted(record, 0).map_err(refused)?;
         let doing = format!("reading the stock of SKU {sku}");
         let there = self.ground(&sku, &doing).await?.level;
-        let Want::Level(level) = want else { return Ok(Some(Vec::new())) };
+        let Want::Level(level) = want else {
+            return Ok(Some(Vec::new()));
+        };
         let difference = Difference {
             field: "quantity".to_owned(),
             ours: Value::Number(level.into()),

@@ -70,7 +70,10 @@ pub(super) fn tie(file: &mut Reader<'_>, flows: &mut [Flow], mode: Mode, connect
         let is_given = !wish.orders.is_empty() || wish.booked_after.is_some();
         if !is_stock(&flows[at]) {
             if is_given && mode == Mode::Full {
-                let message = format!("flows.{}: `sold_by` and `booked_after` are for `to: store.inventory`", flows[at].name);
+                let message = format!(
+                    "flows.{}: `sold_by` and `booked_after` are for `to: store.inventory`",
+                    flows[at].name
+                );
                 file.problem_at("flows", message, Some("remove them".to_owned()));
             }
             continue;
@@ -126,7 +129,10 @@ fn sales_of(file: &mut Reader<'_>, stock: &Flow, wish: &Wish, flows: &[Flow], mo
         match flows.iter().find(|flow| flow.name == *name && is_orders(flow)) {
             Some(flow) => found.push(flow.clone()),
             None if mode == Mode::Full => {
-                let message = format!("flows.{}.sold_by: there is no flow `{name}` with `from: store.orders`", stock.name);
+                let message = format!(
+                    "flows.{}.sold_by: there is no flow `{name}` with `from: store.orders`",
+                    stock.name
+                );
                 file.problem_at("flows", message, None);
             }
             None => {}
@@ -137,5 +143,8 @@ fn sales_of(file: &mut Reader<'_>, stock: &Flow, wish: &Wish, flows: &[Flow], mo
 
 /// Whether a feed is files, one after the other.
 fn by_files(feed: &Feed, connectors: &Connectors) -> bool {
-    connectors.ready.get(&feed.connector).is_some_and(|settings| !settings.takes_records())
+    connectors
+        .ready
+        .get(&feed.connector)
+        .is_some_and(|settings| !settings.takes_records())
 }

@@ -7,7 +7,7 @@ use contract::{Key, Stamp, Target, Value};
 
 use super::{Engine, Flow};
 use crate::decide::Known;
-use crate::store::{Keep, Sale, Scan, Sighting, Version, matched, sku_of};
+use crate::store::{Confirmed, Keep, Sale, Scan, Sighting, Unbooked, Version, matched, sku_of};
 
 impl Flow {
     /// Whether its records are levels that orders are taken off.
@@ -55,7 +55,11 @@ impl Engine {
         keep.figures.push(Sighting {
             flow: flow.name.clone(),
             key: key.clone(),
-            sku: record.and_then(crate::store::only_row).filter(is_level).as_ref().and_then(sku_of),
+            sku: record
+                .and_then(crate::store::only_row)
+                .filter(is_level)
+                .as_ref()
+                .and_then(sku_of),
             as_of,
             guard: guard.clone(),
         });
@@ -71,6 +75,19 @@ impl Engine {
         }
     }
 
+    /// Their changes were read to the end. Figures with times of their own say themselves what they contain.
+    pub(super) fn take_confirmed(&self, flows: &[Flow], keep: &mut Keep) {
+        for flow in flows.iter().filter(|flow| flow.guards_levels()) {
+            if let Some(guard) = flow.guard.as_ref().filter(|guard| !guard.by_stamp) {
+                keep.confirmed.push(Confirmed {
+                    flow: flow.name.clone(),
+                    as_of: self.asked_at,
+                    guard: guard.clone(),
+                });
+            }
+        }
+    }
+
     /// What `Keep` has to know of flows whose orders are counted.
     pub(super) fn counted_by(&self) -> BTreeMap<String, Vec<String>> {
         let flows = self.flows.iter().chain(&self.neighbours);
@@ -82,7 +99,8 @@ impl Engine {
     /// Wakes those who deliver levels, and those who have to look for orders first.
     pub(super) fn ring_guards(&self, keep: &Keep) {
         let flows = || self.flows.iter().chain(&self.neighbours);
-        let is_news = !(keep.sales.is_empty() && keep.read.is_empty() && keep.unread.is_empty() && keep.scanned.is_none());
+        let is_news =
+            !(keep.sales.is_empty() && keep.read.is_empty() && keep.unread.is_empty() && keep.scanned.is_none());
         if is_news {
             for by in flows().flat_map(|flow| &flow.counted_by) {
                 self.lanes.of(&by.target).bell.notify_one();
@@ -160,26 +178,30 @@ fn lines_of(order: &Value) -> (BTreeMap<String, i64>, u64) {
 
 /// How a level comes about, for people; `None`: nothing is taken off it.
 pub(super) fn told(version: &Version) -> Option<String> {
-    if version.sold_in.is_empty() {
-        return None;
-    }
-    let level = version.record.get("quantity").map(Value::to_json).unwrap_or_default();
+    (!version.sold_in.is_empty()).then(|| told_level(&version.record, &version.sold_in))
+}
+
+/// `A1: on hand 25 - sold and not booked 3 (order 1001: 3) = 22`
+pub fn told_level(record: &Value, sold_in: &[Unbooked]) -> String {
+    let sold: i64 = sold_in.iter().map(|order| order.pieces).sum();
+    let level = record.get("quantity").map(Value::to_json).unwrap_or_default();
     let level = level.trim_matches('"');
-    let orders: Vec<String> = version
-        .sold_in
+    let orders: Vec<String> = sold_in
         .iter()
         .map(|order| format!("order {}: {}", order.order, order.pieces))
         .collect();
     let pushed = level
         .parse::<rust_decimal::Decimal>()
-        .map(|level| (level.floor() - rust_decimal::Decimal::from(version.sold)).max(rust_decimal::Decimal::ZERO))
+        .map(|level| (level.floor() - rust_decimal::Decimal::from(sold)).max(rust_decimal::Decimal::ZERO))
         .map_or_else(|_| "?".to_owned(), |left| left.normalize().to_string());
-    Some(format!(
-        "{}: on hand {level} - sold and not booked {} ({}) = {pushed}",
-        sku_of(&version.record).unwrap_or_else(|| version.key.0.clone()),
-        version.sold,
-        orders.join(", ")
-    ))
+    let sku = sku_of(record).unwrap_or_default();
+    match orders.is_empty() {
+        true => format!("{sku}: on hand {level}, nothing sold and not booked = {pushed}"),
+        false => format!(
+            "{sku}: on hand {level} - sold and not booked {sold} ({}) = {pushed}",
+            orders.join(", ")
+        ),
+    }
 }
 
 #[cfg(test)]

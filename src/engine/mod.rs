@@ -30,6 +30,7 @@ use crate::store::{CountedBy, Course, Coverage, Due, Guard, Keep, Queue, Store};
 
 pub use crate::decide::References;
 pub use backfill::Range;
+pub use guard::told_level;
 pub use lanes::{Job, Lane, Lanes};
 pub use reconcile::{Account, Aftermath, Finding, Ids, Repair, Skip, Skipped};
 pub use refs::references;

@@ -151,6 +151,7 @@ impl Engine {
         let mut keep = self.take(feed, flows, step.rows, view).await?;
         if step.done && step.too_deep.is_none() {
             self.take_scan(feed, flows, &mut keep);
+            self.take_confirmed(flows, &mut keep);
         }
         if let Some(position) = step.cursor {
             let mut covered = Coverage {

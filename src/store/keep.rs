@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::{Cursor, Hash, Key, Stamp, Use};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{Aim, Coverage, Sale, Scan, Sighting, Store, Wait};
+use super::{Aim, Confirmed, Coverage, Sale, Scan, Sighting, Store, Wait};
 
 /// How many rows a statement may carry; well below SQLite's limit of bound values. Few different sizes, so
 /// that each is prepared once, and the largest is a whole page.
@@ -43,6 +43,8 @@ pub struct Keep {
     pub counted_by: BTreeMap<String, Vec<String>>,
     /// What was sold up to then is known.
     pub scanned: Option<Scan>,
+    /// Flows of figures whose changes were read to the end: what was not shown is what it was.
+    pub confirmed: Vec<Confirmed>,
     /// Records that are known to be no longer there: flow and key.
     pub gone: Vec<(String, Key)>,
     /// A sweep saw these, for all flows of `Swept::flows`.

@@ -47,7 +47,7 @@ pub use records::{
     Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, only_row, unanswered,
 };
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
-pub use sold::{CountedBy, Guard, Sale, Scan, Sighting, Unbooked, matched, sku_of};
+pub use sold::{Confirmed, CountedBy, Guard, Sale, Scan, Sighting, Unbooked, matched, sku_of};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
 use trouble::explain;

@@ -469,7 +469,11 @@ async fn rows(
         .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .bind(json!(claim.busy).to_string())
         // A dry run shows what is known.
-        .bind(if claim.only_sure { "[]".to_owned() } else { sales_feeds(course) })
+        .bind(if claim.only_sure {
+            "[]".to_owned()
+        } else {
+            sales_feeds(course)
+        })
         .fetch_all(connection)
         .await?;
     Ok(rows.iter().map(version).collect())

@@ -54,6 +54,14 @@ pub struct Sighting {
     pub guard: Guard,
 }
 
+/// All figures of a flow are known as of then.
+#[derive(Clone, Debug)]
+pub struct Confirmed {
+    pub flow: String,
+    pub as_of: Stamp,
+    pub guard: Guard,
+}
+
 /// A scan that came to its end.
 #[derive(Clone, Debug)]
 pub struct Scan {
@@ -88,6 +96,9 @@ pub fn matched(sku: &str) -> Option<&str> {
 pub(super) async fn put_sold(connection: &mut SqliteConnection, keep: &Keep, at: Stamp) -> sqlx::Result<()> {
     for sighting in &keep.figures {
         put_figure(connection, keep, sighting, at).await?;
+    }
+    for confirmed in &keep.confirmed {
+        confirm(connection, confirmed, at).await?;
     }
     for sale in &keep.sales {
         put_sale(connection, sale, at).await?;
@@ -126,7 +137,13 @@ async fn put_figure(
     sighting: &Sighting,
     at: Stamp,
 ) -> sqlx::Result<()> {
-    let Sighting { flow, key, as_of, guard, .. } = sighting;
+    let Sighting {
+        flow,
+        key,
+        as_of,
+        guard,
+        ..
+    } = sighting;
     let passed: i64 = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM figures f JOIN sold s ON s.sku = f.sku WHERE f.flow = ?1 AND f.key = ?2 \
          AND s.flow IN (SELECT value FROM json_each(?3)) AND s.booked_at IS NOT NULL \
@@ -175,6 +192,48 @@ async fn put_figure(
     Ok(())
 }
 
+/// A figure that was asked for while an order was on its way may contain it or not. Where it is still the same later,
+/// it does; it is looked at only where something was booked since the last time.
+async fn confirm(connection: &mut SqliteConnection, confirmed: &Confirmed, at: Stamp) -> sqlx::Result<()> {
+    let Confirmed { flow, as_of, guard } = confirmed;
+    let name = format!(":{flow}");
+    let last: Option<i64> = sqlx::query_scalar("SELECT at FROM scans WHERE feed = ?")
+        .bind(&name)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let keys: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT f.key FROM sold s JOIN figures f ON f.sku = s.sku AND f.flow = ?1 \
+         WHERE s.booked_at >= ?5 AND s.flow IN (SELECT value FROM json_each(?2)) AND s.booked_at + ?3 >= f.as_of \
+         AND s.booked_at + ?3 < ?4",
+    )
+    .bind(flow)
+    .bind(json!(guard.flows).to_string())
+    .bind(guard.booked_after_ms)
+    .bind(as_of)
+    .bind(last.unwrap_or(0).saturating_sub(guard.booked_after_ms))
+    .fetch_all(&mut *connection)
+    .await?;
+    if !keys.is_empty() {
+        let keys = json!(keys).to_string();
+        sqlx::query("UPDATE figures SET as_of = ?3 WHERE flow = ?1 AND key IN (SELECT value FROM json_each(?2))")
+            .bind(flow)
+            .bind(&keys)
+            .bind(as_of)
+            .execute(&mut *connection)
+            .await?;
+        let which = "f.flow = ?1 AND f.key IN (SELECT value FROM json_each(?2))";
+        due_again(connection, which, flow, &keys, at).await?;
+    }
+    sqlx::query(
+        "INSERT INTO scans (feed, at, done) VALUES (?1, ?2, ?2) ON CONFLICT (feed) DO UPDATE SET at = max(at, excluded.at)",
+    )
+    .bind(&name)
+    .bind(as_of)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 async fn put_sale(connection: &mut SqliteConnection, sale: &Sale, at: Stamp) -> sqlx::Result<()> {
     let rows = sqlx::query("SELECT sku, sum(pieces) FROM sold WHERE flow = ?1 AND key = ?2 GROUP BY sku")
         .bind(&sale.flow)
@@ -198,16 +257,18 @@ async fn put_sale(connection: &mut SqliteConnection, sale: &Sale, at: Stamp) -> 
         if pieces == 0 {
             continue;
         }
-        sqlx::query("INSERT INTO sold (flow, key, sku, pieces, seq, booked_at, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
-            .bind(&sale.flow)
-            .bind(&sale.key.0)
-            .bind(sku)
-            .bind(pieces)
-            .bind(waiting)
-            .bind(booked)
-            .bind(at)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(
+            "INSERT INTO sold (flow, key, sku, pieces, seq, booked_at, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .bind(&sale.flow)
+        .bind(&sale.key.0)
+        .bind(sku)
+        .bind(pieces)
+        .bind(waiting)
+        .bind(booked)
+        .bind(at)
+        .execute(&mut *connection)
+        .await?;
         changed.push(sku);
     }
     if let Some(waiting) = waiting {
@@ -302,7 +363,10 @@ pub(super) async fn newest_counts(connection: &mut SqliteConnection, flow: &str,
             .bind(new)
             .execute(&mut *connection)
             .await?;
-        sqlx::query("DELETE FROM outbox WHERE id = ?").bind(old).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM outbox WHERE id = ?")
+            .bind(old)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -366,7 +430,8 @@ pub(super) fn done(ended: &[Ended]) -> impl Iterator<Item = (i64, &Key)> {
 impl Store {
     /// Whether levels of the flow wait for a scan of the orders.
     pub async fn waits_for_sales(&self, flow: &str, guard: &Guard) -> anyhow::Result<bool> {
-        let sql = format!("SELECT 1 FROM outbox o WHERE o.flow = ?1 AND o.state = 'ready' AND ({UNKNOWN_SALES}) LIMIT 1");
+        let sql =
+            format!("SELECT 1 FROM outbox o WHERE o.flow = ?1 AND o.state = 'ready' AND ({UNKNOWN_SALES}) LIMIT 1");
         let found: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.replace("?7", "?2")))
             .bind(flow)
             .bind(json!(guard.feeds).to_string())
@@ -374,6 +439,13 @@ impl Store {
             .await
             .map_err(|error| self.explain(error.into()))?;
         Ok(found.is_some())
+    }
+
+    /// What would be taken off a figure of this SKU that was asked for now.
+    pub async fn unbooked(&self, guard: &Guard, sku: &str) -> anyhow::Result<Vec<Unbooked>> {
+        let now = self.now();
+        let found = open(&mut *self.locked().await, guard, sku, now).await;
+        found.map_err(|error| self.explain(error.into()))
     }
 
     /// Forgets what every figure has contained for long.

@@ -34,7 +34,10 @@ async fn st_01_an_order_that_the_flow_leaves_out_is_taken_off_the_next_figure() 
     let sets = rig.world.state().sets;
     rig.once().await;
     let state = rig.world.state();
-    assert_eq!((state.stock["A1"].on_hand, state.levels["A1"], state.sets), (22, 22, sets));
+    assert_eq!(
+        (state.stock["A1"].on_hand, state.levels["A1"], state.sets),
+        (22, 22, sets)
+    );
 }
 
 #[tokio::test]

@@ -30,7 +30,10 @@ impl Order {
         let line = |(sku, pieces): (&String, &i64)| format!(r#"{{"sku":" {sku}","quantity":{pieces}}}"#);
         let lines: Vec<String> = self.lines.iter().map(line).collect();
         let (status, change) = (self.status, self.change);
-        format!(r#"{{"id":{id},"status":"{status}","change":{change},"lines":[{}]}}"#, lines.join(","))
+        format!(
+            r#"{{"id":{id},"status":"{status}","change":{change},"lines":[{}]}}"#,
+            lines.join(",")
+        )
     }
 }
 
@@ -169,7 +172,14 @@ impl State {
     }
 
     fn some_order(&mut self, status: &str) -> Option<i64> {
-        let ids: Vec<i64> = self.orders.iter().rev().filter(|(_, order)| order.status == status).map(|(id, _)| *id).take(8).collect();
+        let ids: Vec<i64> = self
+            .orders
+            .iter()
+            .rev()
+            .filter(|(_, order)| order.status == status)
+            .map(|(id, _)| *id)
+            .take(8)
+            .collect();
         let n = self.chance.usize(0..ids.len().max(1));
         ids.get(n).copied()
     }
@@ -204,7 +214,9 @@ impl World {
         let mut state = self.state();
         let (free, most) = (state.free(sku), state.most_free[sku]);
         if level > most {
-            state.faults.push(format!("{sku} was set to {level}, and {most} could be offered at the most"));
+            state.faults.push(format!(
+                "{sku} was set to {level}, and {most} could be offered at the most"
+            ));
         } else if level > free {
             state.overtaken += 1;
         }
@@ -234,7 +246,14 @@ impl World {
             state.count(sku, on_hand);
         }
         let creates = before.creates + u32::from(creates);
-        state.booked.insert(id.to_owned(), Booked { lines, cancelled: false, creates });
+        state.booked.insert(
+            id.to_owned(),
+            Booked {
+                lines,
+                cancelled: false,
+                creates,
+            },
+        );
         state.erp_writes += 1;
     }
 
@@ -265,7 +284,10 @@ impl Rig {
         let mut chance = fastrand::Rng::with_seed(seed);
         let gives_back = chance.bool();
         let levels = SKUS.iter().map(|sku| ((*sku).to_owned(), 0)).collect();
-        let stock = SKUS.iter().map(|sku| ((*sku).to_owned(), Stock { on_hand: 20, change: 1 })).collect();
+        let stock = SKUS
+            .iter()
+            .map(|sku| ((*sku).to_owned(), Stock { on_hand: 20, change: 1 }))
+            .collect();
         let state = State {
             chance,
             trouble: 0,

@@ -44,8 +44,12 @@ async fn close(rig: &Rig) {
     {
         let mut state = rig.world.state();
         (state.trouble, state.stirs) = (0, 0);
-        let pending: Vec<i64> =
-            state.orders.iter().filter(|(_, order)| order.status == "pending").map(|(id, _)| *id).collect();
+        let pending: Vec<i64> = state
+            .orders
+            .iter()
+            .filter(|(_, order)| order.status == "pending")
+            .map(|(id, _)| *id)
+            .collect();
         for id in pending {
             let status = if state.chance.bool() { "paid" } else { "cancelled" };
             state.give_status(id, status);
@@ -68,14 +72,20 @@ fn check(rig: &Rig, seed: u64) {
             ("cancelled", Some(booked)) => assert!(booked.cancelled, "seed {seed}: order {id} stands at the ERP"),
             (_, None) => panic!("seed {seed}: order {id} is lost"),
             (_, Some(booked)) => {
-                assert!(!booked.cancelled && booked.lines == order.lines, "seed {seed}: order {id}: {booked:?}");
+                assert!(
+                    !booked.cancelled && booked.lines == order.lines,
+                    "seed {seed}: order {id}: {booked:?}"
+                );
                 assert_eq!(booked.creates, 1, "seed {seed}: order {id}");
             }
         }
     }
     for sku in SKUS {
         let on_hand = state.stock[sku].on_hand.max(0);
-        assert_eq!(state.levels[sku], on_hand, "seed {seed}: {sku} at the store and at the ERP");
+        assert_eq!(
+            state.levels[sku], on_hand,
+            "seed {seed}: {sku} at the store and at the ERP"
+        );
     }
 }
 
@@ -93,9 +103,16 @@ async fn world(seed: u64, steps: usize) {
         rig.once().await;
     }
     let state = rig.world.state();
-    assert_eq!((state.sets, state.erp_writes), before, "seed {seed}: writes in a quiet hour");
+    assert_eq!(
+        (state.sets, state.erp_writes),
+        before,
+        "seed {seed}: writes in a quiet hour"
+    );
     assert!(state.faults.is_empty(), "seed {seed}: {:?}", state.faults);
-    assert!(state.sets > 0 && state.orders.len() > steps / 20, "seed {seed}: a dull world");
+    assert!(
+        state.sets > 0 && state.orders.len() > steps / 20,
+        "seed {seed}: a dull world"
+    );
 }
 
 #[tokio::test]

@@ -53,10 +53,17 @@ impl Feed {
     fn rows(&self) -> (i64, Vec<(String, i64, String)>) {
         let state = self.0.state();
         let rows = match self.1 {
-            Shown::Orders => state.orders.iter().map(|(id, order)| (id.to_string(), order.change, order.json(*id))).collect(),
+            Shown::Orders => state
+                .orders
+                .iter()
+                .map(|(id, order)| (id.to_string(), order.change, order.json(*id)))
+                .collect(),
             Shown::Stock => {
                 let stock = |(sku, stock): (&String, &super::rig::Stock)| {
-                    let record = format!(r#"{{"sku":"{sku}","quantity":{},"change":{}}}"#, stock.on_hand, stock.change);
+                    let record = format!(
+                        r#"{{"sku":"{sku}","quantity":{},"change":{}}}"#,
+                        stock.on_hand, stock.change
+                    );
                     (sku.clone(), stock.change, record)
                 };
                 state.stock.iter().map(stock).collect()
@@ -217,7 +224,9 @@ impl RecordTarget for ErpOrders {
     }
     async fn find(&self, record: &Value) -> Result<Option<Receipt>, Error> {
         let id = field(record, "reference");
-        self.0.call(|| Ok(self.0.state().booked.contains_key(&id).then(|| receipt(&id)))).await
+        self.0
+            .call(|| Ok(self.0.state().booked.contains_key(&id).then(|| receipt(&id))))
+            .await
     }
     async fn compare(&self, _id: &Key, _record: &Value) -> Result<Option<Vec<Difference>>, Error> {
         Ok(None)
@@ -301,7 +310,9 @@ impl RecordTarget for StoreLevels {
     }
     fn show(&self, act: Act<'_>) -> Result<String, Malformed> {
         Ok(match act {
-            Act::Create([push, ..]) | Act::Update(_, push) => format!("set {} less {}", push.record.to_json(), push.sold),
+            Act::Create([push, ..]) | Act::Update(_, push) => {
+                format!("set {} less {}", push.record.to_json(), push.sold)
+            }
             Act::Create([]) | Act::Cancel(..) => String::new(),
         })
     }
