@@ -309,7 +309,10 @@ impl Rig {
             clock: Arc::default(),
             voice: Arc::default(),
             guarded: true,
-            folder: tempfile::tempdir().unwrap(),
+            // What survives a power cut is tested elsewhere; here only the process dies.
+            folder: tempfile::tempdir_in("/dev/shm")
+                .or_else(|_| tempfile::tempdir())
+                .unwrap(),
         }
     }
 
