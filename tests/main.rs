@@ -10,6 +10,7 @@ mod pushes;
 mod reading;
 mod regress;
 mod rest;
+mod stock;
 mod story;
 mod support;
 mod system;

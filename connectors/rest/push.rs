@@ -100,8 +100,8 @@ impl RecordTarget for Target {
             compare: settings.read.as_ref().is_some_and(|read| !read.compare.is_empty()),
             trusts_key: settings.trusts_key,
             list: settings.list.is_some(),
-            levels: false,
             batch: settings.batch.as_ref().map_or(1, |batch| batch.size),
+            levels: false,
         }
     }
 

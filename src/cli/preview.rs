@@ -9,7 +9,7 @@ use contract::{Broken, Connector, Cursor, Entry, FileRow, FileSource, Key, Place
 use super::{DONE, FAILED};
 use crate::config::Mode;
 use crate::engine::{self, Flow, References};
-use crate::store::Store;
+use crate::store::{Store, sku_of};
 use crate::work;
 
 /// Columns of the two sides.
@@ -28,7 +28,7 @@ pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u6
     }
     let flow = work::bind(chosen, &connectors)?;
     // What the target calls other records is looked up, if there is a state yet.
-    let store = match flow.requires.is_empty() {
+    let store = match flow.requires.is_empty() && flow.guard.is_none() {
         true => None,
         false => Store::look(&config.state_path).await?,
     };
@@ -54,7 +54,12 @@ pub(super) async fn preview(path: &Path, name: &str, id: Option<&str>, limit: u6
             if output.is_err() {
                 code = FAILED;
             }
+            let levels = match &output {
+                Ok(Output::Rows(rows)) if !json => levels(&flow, store.as_ref(), rows).await?,
+                Ok(_) | Err(_) => Vec::new(),
+            };
             show(&key, &record, output, json);
+            levels.iter().for_each(|line| outln!("{line}"));
         }
     }
     Ok(code)
@@ -108,6 +113,20 @@ async fn preview_file(
         Some(Broken::Incomplete(why)) => anyhow::bail!("{}: {why}", newest.name),
         None => Ok(code),
     }
+}
+
+/// How the levels come about that these rows lead to.
+async fn levels(flow: &Flow, store: Option<&Store>, rows: &[Value]) -> anyhow::Result<Vec<String>> {
+    let (Some(guard), Some(store)) = (&flow.guard, store) else {
+        return Ok(Vec::new());
+    };
+    let mut lines = Vec::new();
+    for row in rows.iter().filter(|row| row.get("quantity").is_some()) {
+        if let Some(sku) = sku_of(row) {
+            lines.push(engine::told_level(row, &store.unbooked(guard, &sku).await?));
+        }
+    }
+    Ok(lines)
 }
 
 async fn rows(flow: &Flow, id: Option<&str>, limit: u64) -> anyhow::Result<Vec<Row>> {

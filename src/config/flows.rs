@@ -10,6 +10,7 @@ use filter::Env;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use super::guard;
 use super::requires::{self, Provider};
 use super::sections::{Connectors, well_named};
 use super::{Mode, STORE, text_schema};
@@ -63,6 +64,11 @@ pub struct Flow {
     pub depth: usize,
     /// A flow that runs by itself requires it.
     pub serves: bool,
+    /// Of stock into the store: what the file says of sales, and whose orders are taken off.
+    pub sold: guard::Wish,
+    pub guard: Option<guard::Guard>,
+    /// Of orders: the flows from whose levels they are taken off.
+    pub counted_by: Vec<(String, Feed)>,
 }
 
 impl Flow {
@@ -127,6 +133,7 @@ pub(super) fn read(
     // Where a flow could not be read nothing is said about who might have required it.
     if flows.len() == given {
         requires::tie(file, &mut flows, mode, connectors);
+        guard::tie(file, &mut flows, mode, connectors);
     }
     flows
 }
@@ -167,6 +174,7 @@ fn flow(
         )
         .default("on")
         .choice(&["on", "off"]);
+    let sold = guard::read(reader);
     let mapping = Mapping::read(reader, env);
     if let Some(from) = &from {
         offered(reader, "from", from, mode, connectors);
@@ -207,6 +215,9 @@ fn flow(
         required_by: Vec::new(),
         depth: 0,
         serves: false,
+        sold: sold?,
+        guard: None,
+        counted_by: Vec::new(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! It touches no network and no state, and keeps no secret outside a type that hides it.
 
 mod flows;
+mod guard;
 mod interpolate;
 mod listeners;
 mod load;
@@ -61,7 +62,11 @@ impl Config {
     /// before others come first. No name stands for all flows, and stays that.
     pub fn with_required(&self, names: &[String]) -> Vec<String> {
         let is_meant = |flow: &&Flow| {
-            let asks = |name: &String| *name == flow.name || requires::required(&self.flows, name).contains(&flow.name);
+            let asks = |name: &String| {
+                *name == flow.name
+                    || requires::required(&self.flows, name).contains(&flow.name)
+                    || flow.counted_by.iter().any(|(by, _)| by == name)
+            };
             names.iter().any(asks)
         };
         let mut meant: Vec<&Flow> = self.flows.iter().filter(is_meant).collect();

@@ -197,11 +197,19 @@ impl Worker {
 
     /// A pass of all flows that an event asked for without naming a record.
     async fn scan(&self, engine: &mut Engine, rests: &mut Rests) -> anyhow::Result<()> {
-        if !self.lane.takes_scan() {
-            return Ok(());
-        }
-        let Some(wish) = self.parts.store.scan_wanted(&self.feed).await? else {
-            return Ok(());
+        let for_levels = self.lane.takes_sales();
+        let wish = match self.lane.takes_scan() {
+            true => self.parts.store.scan_wanted(&self.feed).await?,
+            false => None,
+        };
+        let Some(wish) = wish else {
+            return match for_levels {
+                true => match self.pass(engine).await {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.source_trouble(engine, rests, error).await,
+                },
+                false => Ok(()),
+            };
         };
         match self.pass(engine).await {
             Ok(()) => self.parts.store.scan_made(&self.feed, &wish).await,

@@ -125,6 +125,7 @@ impl Engine {
             since: range.since,
             until: range.until,
         };
+        let asked_at = self.clock.now();
         let mut walk = flow.source.history(window, known.position.as_ref());
         let mut requests = self.requests(&flow.feed);
         let mut last = known.position;
@@ -132,6 +133,7 @@ impl Engine {
             self.give_way(&flow.feed).await?;
             let step = walk.step().await?;
             self.voice.progress(&flow.name, "history", step.progress);
+            self.asked_at = asked_at;
             let mut keep = self
                 .take(&flow.feed, std::slice::from_ref(flow), step.rows, view)
                 .await?;

@@ -27,6 +27,8 @@ pub struct Lane {
     down: AtomicBool,
     /// An event asked for a scan; that it did is in the state file.
     scan: AtomicBool,
+    /// Levels wait for what was sold lately.
+    sales: AtomicBool,
 }
 
 impl Lanes {
@@ -62,6 +64,16 @@ impl Lane {
     /// Whether a scan was asked for since this was asked last.
     pub fn takes_scan(&self) -> bool {
         self.scan.swap(false, Ordering::AcqRel)
+    }
+
+    /// Wakes the feed's worker to look for orders that levels wait for.
+    pub fn want_sales(&self) {
+        self.sales.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    pub fn takes_sales(&self) -> bool {
+        self.sales.swap(false, Ordering::AcqRel)
     }
 
     pub fn has_jobs(&self) -> bool {

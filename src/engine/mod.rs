@@ -7,6 +7,7 @@ mod deliver;
 mod dropped;
 mod files;
 mod found;
+mod guard;
 mod lanes;
 mod proof;
 mod pull;
@@ -26,10 +27,11 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use crate::mapping::Mapping;
-use crate::store::{Course, Coverage, Due, Keep, Queue, Store};
+use crate::store::{CountedBy, Course, Coverage, Due, Guard, Keep, Queue, Store};
 
 pub use crate::decide::References;
 pub use backfill::Range;
+pub use guard::told_level;
 pub use lanes::{Job, Lane, Lanes};
 pub use reconcile::{Account, Aftermath, Finding, Ids, Repair, Skip, Skipped};
 pub use refs::references;
@@ -58,6 +60,10 @@ pub struct Flow {
     pub required_by: Vec<String>,
     /// It comes after all flows with less.
     pub depth: usize,
+    /// Of stock: whose orders are taken off its levels.
+    pub guard: Option<Guard>,
+    /// Of orders: the flows from whose levels they are taken off.
+    pub counted_by: Vec<CountedBy>,
 }
 
 /// The flow that delivers what another one requires, the feed it reads and where it delivers.
@@ -80,6 +86,7 @@ impl Flow {
             flow: &self.name,
             feed: &self.feed,
             target: &self.target,
+            guard: self.guard.as_ref().filter(|_| self.guards_levels()),
         }
     }
 }
@@ -123,6 +130,8 @@ pub struct Engine {
     pub turn: Option<(String, OwnedMutexGuard<()>)>,
     /// Cancelled when the run is to end between two steps.
     pub stop: CancellationToken,
+    /// When what is looked at now was asked for, or the reading began that brought it.
+    pub asked_at: contract::Stamp,
 }
 
 /// The run was told to stop, and did so between two steps.
@@ -161,6 +170,8 @@ pub struct Ledger {
     pub unproven: u64,
     /// Changes that the target cannot be told of.
     pub unsent: u64,
+    /// Lines of orders without a SKU or a quantity: no level counts them.
+    pub unmatched: u64,
     pub source_error: Option<String>,
     pub target_error: Option<String>,
     /// Until when a target in trouble that passes is left alone, on the monotonic clock, and how often in a row
@@ -228,6 +239,7 @@ impl Engine {
             self.store.forget_waits(&feed).await?;
         }
         self.store.trim_journal().await?;
+        self.store.trim_sold().await?;
         self.prepare().await
     }
 
@@ -270,6 +282,7 @@ impl Engine {
                 }
             }
             self.leave();
+            self.look_for_sales().await?;
             self.deliver_all(true).await?;
             let waits = [self.next_wait().await?, self.target_rest().await?];
             let Some(wait) = waits.into_iter().flatten().min() else {
@@ -287,6 +300,7 @@ impl Engine {
     /// Stores a unit of facts, and tells those who deliver records that there are new ones.
     pub(crate) async fn keep(&self, keep: &Keep) -> anyhow::Result<()> {
         self.store.keep(keep).await?;
+        self.ring_guards(keep);
         let all = self.flows.iter().chain(&self.neighbours);
         for flow in all.filter(|flow| flow.goes_by_record()) {
             if keep.wants.iter().any(|want| want.flow == flow.name) {

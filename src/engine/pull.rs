@@ -118,6 +118,7 @@ impl Engine {
     ) -> anyhow::Result<()> {
         let Some(first) = flows.first() else { return Ok(()) };
         let (source, name) = (first.source.clone(), first.name.clone());
+        let asked_at = self.clock.now();
         let mut pass = source.changes(since, view.purpose());
         let requests = self.requests(feed);
         loop {
@@ -129,6 +130,7 @@ impl Engine {
             let step = pass.step().await?;
             self.voice.progress(&name, "changes", step.progress);
             let (done, too_deep) = (step.done, step.too_deep.clone());
+            self.asked_at = asked_at;
             self.keep_changes(feed, flows, step, view, requests).await?;
             if let Some(watermark) = too_deep {
                 return self.leave_to_walk(flows, &watermark, view).await;
@@ -150,6 +152,10 @@ impl Engine {
         requests: u64,
     ) -> anyhow::Result<()> {
         let mut keep = self.take(feed, flows, step.rows, view).await?;
+        if step.done && step.too_deep.is_none() {
+            self.take_scan(feed, flows, &mut keep);
+            self.take_confirmed(flows, &mut keep);
+        }
         if let Some(position) = step.cursor {
             let mut covered = Coverage {
                 requests: self.requests(feed).saturating_sub(requests),

@@ -56,6 +56,7 @@ impl Engine {
             self.look_at_files(feed).await?;
             return Ok(false);
         }
+        let asked_at = self.clock.now();
         let refused = Arc::new(AtomicBool::new(false));
         let mut readings = Vec::with_capacity(due.len());
         for waiting in due {
@@ -68,12 +69,16 @@ impl Engine {
             .collect()
             .await;
         let answers = answers.into_iter().flatten().collect();
+        self.asked_at = asked_at;
         self.keep_answers(feed, &flows, answers).await?;
         Ok(true)
     }
 
     async fn keep_answers(&mut self, feed: &str, flows: &[Flow], answers: Vec<Answer>) -> anyhow::Result<()> {
-        let mut keep = Keep::default();
+        let mut keep = Keep {
+            counted_by: self.counted_by(),
+            ..Keep::default()
+        };
         let mut stopped = None;
         let mut health = None;
         for (waiting, answer) in answers {

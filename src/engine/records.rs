@@ -337,7 +337,10 @@ impl Engine {
                 while self.voice.backlog() > BACKLOG_MAX {
                     self.pause(Duration::from_millis(20)).await?;
                 }
-                let line = shown(flow, &call);
+                let mut line = shown(flow, &call);
+                for told in call.versions().into_iter().filter_map(super::guard::told) {
+                    line = format!("{line}\n# {told}");
+                }
                 self.voice.would_send(&flow.name, &flow.target, &line);
                 let shown = call.shown();
                 self.ledger(&flow.name).sent += shown.len() as u64;
@@ -495,7 +498,7 @@ fn calls_of(claimed: Vec<Claimed>, batch: usize) -> Vec<Calling> {
             key: version.key.clone(),
             record: version.record.clone(),
             idempotency,
-            sold: 0,
+            sold: version.sold,
             stamp: version.stamp,
         };
         match call {

@@ -55,12 +55,14 @@ impl Engine {
         let resumed = self.store.is_under_way(feed, SWEEP).await?;
         let mut sweep = self.store.sweep(feed, resumed).await?;
         let known = self.store.backfill(feed, SWEEP, &Cursor(String::new())).await?;
+        let asked_at = self.clock.now();
         let mut walk = first.source.history(Window::default(), known.position.as_ref());
         let mut last = known.position;
         let mut outcome = SweepReport::default();
         loop {
             self.give_way(feed).await?;
             let step = walk.step().await?;
+            self.asked_at = asked_at;
             let keys = step.rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>();
             let share = self.share_of(feed, &flows, &step.rows, sweep.id);
             let mut keep = self.take(feed, &flows, step.rows, View::Late).await?;

@@ -74,6 +74,9 @@ impl Engine {
                 keep.links
                     .push(decide::absorbed(&flows[n].name, &row.key, row.stamp, row.hash));
             }
+            for n in of(Look::Skip) {
+                self.take_figure(&flows[n], &row.key, row.stamp, None, &mut keep);
+            }
             let evaluate = of(Look::Evaluate);
             if looks.contains(&Look::Reread) {
                 keep.ring
@@ -158,6 +161,11 @@ impl Engine {
         };
         let references = references(Some(&self.store), flow, value).await?;
         let decision = decide::decide(&flow.name, &flow.mapping, known, value, cancels, references);
+        self.take_sale(flow, known, value, keep);
+        if decision.parked.is_none() {
+            let body = decision.want.as_ref().map(|want| want.body.as_str());
+            self.take_figure(flow, known.key, known.stamp, body, keep);
+        }
         if !flow.requires.is_empty() {
             self.take_waits(flow, known, decision.waits, keep);
         }

@@ -167,6 +167,7 @@ impl Store {
             .bind(batch)
             .execute(&mut *transaction)
             .await?;
+            super::sold::booked_with(&mut transaction, batch, self.now()).await?;
             sqlx::query("DELETE FROM outbox WHERE batch = ?")
                 .bind(batch)
                 .execute(&mut *transaction)

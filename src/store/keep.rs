@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::{Cursor, Hash, Key, Stamp, Use};
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{Aim, Coverage, Store, Wait};
+use super::{Aim, Confirmed, Coverage, Sale, Scan, Sighting, Store, Wait};
 
 /// How many rows a statement may carry; well below SQLite's limit of bound values. Few different sizes, so
 /// that each is prepared once, and the largest is a whole page.
@@ -36,6 +36,15 @@ pub struct Keep {
     /// What records of flows that require others wait for; such a record is here also where it waits for nothing.
     pub waits: Vec<Wait>,
     pub notes: Vec<Note>,
+    /// Stock figures that the source showed, and orders that take from the stock.
+    pub figures: Vec<Sighting>,
+    pub sales: Vec<Sale>,
+    /// By whose levels the orders of a flow are counted.
+    pub counted_by: BTreeMap<String, Vec<String>>,
+    /// What was sold up to then is known.
+    pub scanned: Option<Scan>,
+    /// Flows of figures whose changes were read to the end: what was not shown is what it was.
+    pub confirmed: Vec<Confirmed>,
     /// Records that are known to be no longer there: flow and key.
     pub gone: Vec<(String, Key)>,
     /// A sweep saw these, for all flows of `Swept::flows`.
@@ -189,6 +198,7 @@ impl Store {
             put_read(&mut transaction, &keep.read).await?;
             super::waits::put_waits(&mut transaction, &keep.waits, &keep.looked_at(), at).await?;
             super::sweeps::put_gone(&mut transaction, &keep.gone, at).await?;
+            super::sold::put_sold(&mut transaction, keep, at).await?;
             if let Some(swept) = &keep.swept {
                 super::sweeps::put_swept(&mut transaction, swept).await?;
             }

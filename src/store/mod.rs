@@ -20,6 +20,7 @@ mod privacy;
 mod reconcile;
 mod records;
 mod report;
+mod sold;
 mod sweeps;
 mod trouble;
 mod waits;
@@ -52,6 +53,7 @@ pub use records::{
     Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, only_row, unanswered,
 };
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
+pub use sold::{Confirmed, CountedBy, Guard, Sale, Scan, Sighting, Unbooked, matched, sku_of};
 pub use sweeps::Sweep;
 pub use trouble::StateError;
 use trouble::explain;

@@ -5,7 +5,8 @@ use contract::{Hash, Key, Stamp, Value};
 use serde_json::json;
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::Store;
+use super::sold::UNKNOWN_SALES;
+use super::{Guard, Store, Unbooked};
 
 /// The latest deliveries that `tail` can show.
 const DELIVERIES_MAX: i64 = 10_000;
@@ -18,6 +19,8 @@ pub struct Course<'a> {
     pub flow: &'a str,
     pub feed: &'a str,
     pub target: &'a str,
+    /// Of stock: whose orders are taken off it.
+    pub guard: Option<&'a Guard>,
 }
 
 /// What is asked of a target.
@@ -94,6 +97,9 @@ pub struct Version {
     pub held: Option<Held>,
     /// The target lost it before: what tells the key of its next create from that of the one that is gone.
     pub generation: Option<String>,
+    /// Of a stock level: pieces that were sold and that it does not contain, and by which orders.
+    pub sold: u64,
+    pub sold_in: Vec<Unbooked>,
 }
 
 impl Version {
@@ -261,15 +267,22 @@ impl Store {
         let turned = async {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             settle(&mut transaction, course, ended, self.now()).await?;
+            super::sold::booked(&mut transaction, course.flow, super::sold::done(ended), self.now()).await?;
             // What a dry run shows is not there, so nothing is said to those who wait for it.
             if !self.is_scratch() {
                 let keys = ended.iter().map(|row| &row.key);
                 super::waits::settled(&mut transaction, course.feed, keys, self.now()).await?;
             }
-            let due = match claim.most {
+            if course.guard.is_some() && claim.most > 0 {
+                super::sold::newest_counts(&mut transaction, course.flow, claim.busy).await?;
+            }
+            let mut due = match claim.most {
                 0 => Vec::new(),
                 _ => due(&mut transaction, course, claim, self.now()).await?,
             };
+            if let Some(guard) = course.guard {
+                super::sold::take_off(&mut transaction, guard, &mut due).await?;
+            }
             let claimed = self.planned(&mut transaction, course, due, plan).await?;
             transaction.commit().await?;
             anyhow::Ok(claimed)
@@ -285,7 +298,7 @@ impl Store {
         plan: &(dyn Fn(&Version) -> Plan + Sync),
     ) -> anyhow::Result<Vec<Claimed>> {
         let (mut sent, mut dropped, mut unsent) = (Vec::new(), Vec::new(), Vec::new());
-        let mut over = Vec::new();
+        let (mut over, mut gone) = (Vec::new(), Vec::new());
         let mut claimed = Vec::with_capacity(due.len());
         for (version, whole) in due {
             anyhow::ensure!(whole, "{} (record {})", super::damaged(&self.path), version.key.0);
@@ -297,6 +310,7 @@ impl Store {
                 Plan::Send { call, idempotency } => sent.push(json!([version.id, call.word(), idempotency])),
                 Plan::Look => {}
                 Plan::Drop => {
+                    gone.push((version.id, version.key.clone()));
                     let same = version.held.as_ref().is_some_and(|held| held.hash == version.hash);
                     dropped.push(json!([version.id, version.key.0, same]));
                 }
@@ -304,6 +318,9 @@ impl Store {
             }
             claimed.push(Claimed { version, plan });
         }
+        // What the target holds already it has booked.
+        let dropped_orders = gone.iter().map(|(id, key)| (*id, key));
+        super::sold::booked(connection, course.flow, dropped_orders, self.now()).await?;
         if !sent.is_empty() {
             sqlx::query(
                 "UPDATE outbox SET state = 'sending', wire = 1, target = ?2, feed = ?3, call = w.value ->> 1, \
@@ -346,13 +363,16 @@ impl Store {
         let now = self.now();
         let mut connection = self.locked().await;
         let due: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
-            "SELECT 1 FROM outbox o WHERE o.flow = ?1 AND o.due_at <= ?4 AND (o.state = 'ready' AND NOT ({BLOCKED}) \
-             OR o.state = 'sending' AND o.wire = 0 AND o.unsure = 1) LIMIT 1"
+            "SELECT 1 FROM outbox o WHERE o.flow = ?1 AND o.due_at <= ?4 AND ?5 IS ?6 AND (o.state = 'ready' AND NOT ({BLOCKED}) \
+             AND NOT ({UNKNOWN_SALES}) OR o.state = 'sending' AND o.wire = 0 AND o.unsure = 1) LIMIT 1"
         )))
         .bind(course.flow)
         .bind(course.target)
         .bind(course.feed)
         .bind(now)
+        .bind(None::<i64>)
+        .bind(None::<i64>)
+        .bind(sales_feeds(course))
         .fetch_optional(&mut *connection)
         .await
         .map_err(|error| self.explain(error.into()))?;
@@ -409,6 +429,12 @@ pub fn unanswered(what: &str) -> String {
     )
 }
 
+/// The feeds of the orders that a level has to know.
+fn sales_feeds(course: &Course<'_>) -> String {
+    let feeds = course.guard.map_or(&[][..], |guard| &guard.feeds);
+    json!(feeds).to_string()
+}
+
 /// Rows in doubt come first: what they wait for holds back newer versions, and a look does no harm to a target
 /// that is in trouble.
 async fn due(
@@ -424,10 +450,11 @@ async fn due(
          LEFT JOIN lost ON lost.target = ?2 AND lost.feed = ?3 AND lost.key = o.key";
     let doubtful = format!(
         "SELECT {COLUMNS} WHERE o.flow = ?1 AND o.state = 'sending' AND o.wire = 0 AND o.unsure = 1 AND o.due_at <= ?4 \
-         AND o.id NOT IN (SELECT value FROM json_each(?6))"
+         AND ?7 = ?7 AND o.id NOT IN (SELECT value FROM json_each(?6))"
     );
     let ready = format!(
-        "SELECT {COLUMNS} WHERE o.flow = ?1 AND o.state = 'ready' AND o.due_at <= ?4 AND ?6 = ?6 AND NOT ({BLOCKED})"
+        "SELECT {COLUMNS} WHERE o.flow = ?1 AND o.state = 'ready' AND o.due_at <= ?4 AND ?6 = ?6 AND NOT ({BLOCKED}) \
+         AND NOT ({UNKNOWN_SALES})"
     );
     let doubtful = (doubtful, "o.call = 'create'", "o.due_at, o.id");
     let ready = (ready, "r.key IS NULL AND o.act = 'put'", "o.id");
@@ -481,6 +508,12 @@ async fn rows(
         .bind(now)
         .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .bind(json!(claim.busy).to_string())
+        // A dry run shows what is known.
+        .bind(if claim.only_sure {
+            "[]".to_owned()
+        } else {
+            sales_feeds(course)
+        })
         .fetch_all(connection)
         .await?;
     Ok(rows.iter().map(version).collect())
@@ -533,6 +566,8 @@ fn version(row: &sqlx::sqlite::SqliteRow) -> (Version, bool) {
         },
         held,
         generation: row.get(21),
+        sold: 0,
+        sold_in: Vec::new(),
     };
     (version, whole)
 }

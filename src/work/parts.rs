@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Usage;
 use crate::config::{self, Config, Initial, Mode, STORE};
 use crate::engine::{Engine, Flow, Lanes, Patience, Provider, Voice};
-use crate::store::Store;
+use crate::store::{CountedBy, Guard, Store};
 
 pub fn load(path: &Path, mode: Mode) -> anyhow::Result<Config> {
     let config = config::load(path, mode, &config::process_env)?;
@@ -173,6 +173,7 @@ impl Parts {
             lanes,
             turn: None,
             stop: manner.stop,
+            asked_at: 0,
         })
     }
 
@@ -247,7 +248,21 @@ pub fn bind(flow: &config::Flow, connectors: &BTreeMap<String, Arc<dyn Connector
         requires: flow.requires.iter().map(provider).collect(),
         required_by: flow.required_by.iter().map(config::Feed::to_string).collect(),
         depth: flow.depth,
+        guard: flow.guard.as_ref().map(|guard| Guard {
+            flows: guard.flows.clone(),
+            feeds: guard.feeds.clone(),
+            booked_after_ms: i64::try_from(guard.booked_after.as_millis()).unwrap_or(i64::MAX),
+            by_stamp: guard.by_stamp,
+        }),
+        counted_by: flow.counted_by.iter().map(counted_by).collect(),
     })
+}
+
+fn counted_by((flow, target): &(String, config::Feed)) -> CountedBy {
+    CountedBy {
+        flow: flow.clone(),
+        target: target.to_string(),
+    }
 }
 
 fn provider(provider: &config::Provider) -> Provider {

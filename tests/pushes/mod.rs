@@ -6,3 +6,5 @@ mod back;
 mod erp;
 mod rig;
 mod truth;
+
+pub(crate) use rig::{Quiet, VirtualClock};

@@ -23,10 +23,10 @@ const START_MS: Stamp = 1_700_000_000_000;
 
 /// Time that passes while somebody sleeps, and then at once.
 #[derive(Debug, Default)]
-pub(super) struct VirtualClock(Mutex<Duration>);
+pub(crate) struct VirtualClock(Mutex<Duration>);
 
 impl VirtualClock {
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         *self.0.lock().unwrap() += by;
     }
 }
@@ -154,7 +154,7 @@ impl Source for Shop {
 }
 
 #[derive(Default)]
-pub(super) struct Quiet(pub(super) Mutex<Vec<String>>);
+pub(crate) struct Quiet(pub(crate) Mutex<Vec<String>>);
 
 impl Voice for Quiet {
     fn progress(&self, _flow: &str, _what: &str, _progress: Progress) {}
@@ -181,8 +181,8 @@ pub(super) const ALL: Abilities = Abilities {
     compare: true,
     trusts_key: false,
     list: true,
-    levels: false,
     batch: 1,
+    levels: false,
 };
 
 /// Longer than any test waits, in virtual time.
@@ -236,6 +236,8 @@ impl Rig {
             requires: Vec::new(),
             required_by: Vec::new(),
             depth: 0,
+            guard: None,
+            counted_by: Vec::new(),
         }
     }
 
@@ -265,6 +267,7 @@ impl Rig {
             lanes: Arc::default(),
             turn: None,
             stop: Default::default(),
+            asked_at: 0,
         }
     }
 

@@ -242,6 +242,8 @@ impl Rig {
             requires: Vec::new(),
             required_by: Vec::new(),
             depth: 0,
+            guard: None,
+            counted_by: Vec::new(),
         });
         Engine {
             store: Arc::new(Store::open(&config.state_path, self.clock.clone()).await.unwrap()),
@@ -263,6 +265,7 @@ impl Rig {
             lanes: Arc::default(),
             turn: None,
             stop: Default::default(),
+            asked_at: 0,
         }
     }
 

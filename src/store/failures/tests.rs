@@ -12,6 +12,7 @@ const COURSE: Course<'static> = Course {
     flow: FLOW,
     feed: FEED,
     target: "erp.orders",
+    guard: None,
 };
 
 /// A create of which nobody knows whether it was carried out, and which only a person can judge.

@@ -526,6 +526,7 @@ const COURSE: Course<'static> = Course {
     flow: "orders",
     feed: "store.orders",
     target: "erp.orders",
+    guard: None,
 };
 
 impl Rig {

@@ -13,6 +13,7 @@ const COURSE: Course<'static> = Course {
     flow: "people",
     feed: "store.customers",
     target: "erp.customers",
+    guard: None,
 };
 
 fn key(id: &str) -> Key {
