@@ -28,6 +28,7 @@ mod stock;
 mod store;
 mod subscriptions;
 #[cfg(test)]
+#[path = "tests/mod.rs"]
 mod writing;
 
 use std::sync::Arc;

@@ -90,7 +90,7 @@ fn the_example_loads_with_its_comments_made_keys() {
         .scan(false, |inside, line| {
             *inside |= line.starts_with("# webhooks:");
             let flow = line.strip_prefix("  # ").filter(|rest| {
-                [" ", "erp:", "lines-to-drop:"]
+                [" ", "erp:", "lines-to-drop:", "stock-from-erp:"]
                     .iter()
                     .any(|start| rest.starts_with(start))
             });
@@ -108,7 +108,7 @@ fn the_example_loads_with_its_comments_made_keys() {
     };
     let folder = write(text.as_bytes());
     let config = load(&folder.path().join("sync.yaml"), Mode::Full, &vars).unwrap();
-    assert_eq!(config.flows.len(), 2);
+    assert_eq!(config.flows.len(), 3);
     let erp = &config.connectors["erp"];
     assert_eq!(
         (erp.sources(), erp.targets()),
