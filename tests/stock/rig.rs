@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) changes: i64,
     pub(super) levels: BTreeMap<String, i64>,
     pub(super) orders: BTreeMap<i64, Order>,
+    /// Orders that are neither cancelled nor booked; once they are, they stay it.
+    open: BTreeSet<i64>,
     pub(super) stock: BTreeMap<String, Stock>,
     pub(super) booked: BTreeMap<String, Booked>,
     /// What could be offered of each SKU, at the most, at any moment since the run began.
@@ -78,16 +80,8 @@ pub(super) struct State {
 impl State {
     /// What the ERP has, less what was sold and it has not booked.
     pub(super) fn free(&self, sku: &str) -> i64 {
-        let sold: i64 = self
-            .orders
-            .iter()
-            .filter(|(_, order)| order.status != "cancelled")
-            .map(|(id, order)| {
-                let booked = self.booked.get(&id.to_string()).filter(|booked| !booked.cancelled);
-                let booked = booked.and_then(|booked| booked.lines.get(sku)).copied().unwrap_or(0);
-                (order.lines.get(sku).copied().unwrap_or(0) - booked).max(0)
-            })
-            .sum();
+        let pieces = |id: &i64| self.orders[id].lines.get(sku).copied().unwrap_or(0);
+        let sold: i64 = self.open.iter().map(pieces).sum();
         (self.stock[sku].on_hand - sold).max(0)
     }
 
@@ -119,6 +113,7 @@ impl State {
         let id = i64::try_from(self.orders.len()).unwrap() + 1001;
         let lines = lines.iter().map(|(sku, pieces)| ((*sku).to_owned(), *pieces)).collect();
         let change = self.change();
+        self.open.insert(id);
         self.orders.insert(id, Order { status, lines, change });
         Some(id)
     }
@@ -128,8 +123,11 @@ impl State {
         let order = self.orders.get_mut(&id).unwrap();
         let cancels = status == "cancelled" && order.status != "cancelled";
         (order.status, order.change) = (status, change);
+        if status == "cancelled" {
+            self.open.remove(&id);
+        }
         if cancels && self.gives_back {
-            for (sku, pieces) in order.lines.clone() {
+            for (sku, pieces) in self.orders[&id].lines.clone() {
                 *self.levels.get_mut(&sku).unwrap() += pieces;
             }
         }
@@ -245,6 +243,7 @@ impl World {
             let on_hand = state.stock[sku].on_hand - pieces;
             state.count(sku, on_hand);
         }
+        state.open.remove(&id.parse().unwrap());
         let creates = before.creates + u32::from(creates);
         state.booked.insert(
             id.to_owned(),
@@ -295,6 +294,7 @@ impl Rig {
             changes: 1,
             levels,
             orders: BTreeMap::new(),
+            open: BTreeSet::new(),
             stock,
             booked: BTreeMap::new(),
             most_free: BTreeMap::new(),
