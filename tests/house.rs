@@ -25,7 +25,7 @@ const SEES: [(&str, &[&str]); 18] = [
     ("config", &["connectors", "contract", "filter", "mapping"]),
     ("work", &["config", "contract", "engine", "store"]),
     ("webhook", &["config", "contract", "engine", "store"]),
-    ("admin", &["config", "contract", "store", "work"]),
+    ("admin", &["config", "contract", "engine", "store", "work"]),
     (
         "daemon",
         &["admin", "config", "contract", "engine", "store", "webhook", "work"],

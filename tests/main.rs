@@ -1,6 +1,7 @@
 //! All tests of the whole program, as one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
 mod crash;
 mod daemon;
 mod daemon_crash;

@@ -139,7 +139,9 @@ pub(super) fn pass_of(flow: String) -> Job {
 /// What came of a job, or that it still goes on, which it then does without anybody waiting.
 pub(super) async fn done_soon(office: &Office, job: Job) -> Option<Report> {
     tracing::info!("asked over the admin address for {job:?}");
-    tokio::time::timeout(WAIT_FOR_JOB, office.hands.carry_out(job)).await.ok()
+    tokio::time::timeout(WAIT_FOR_JOB, office.hands.carry_out(job))
+        .await
+        .ok()
 }
 
 async fn carry_out(office: &Office, job: Job) -> Response {

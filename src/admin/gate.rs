@@ -16,8 +16,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, LOCATION, ORIGIN, REFERRER_POLICY, RETRY_AFTER,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, LOCATION, ORIGIN, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -83,7 +83,9 @@ pub(super) async fn pass(State(office): State<Arc<Office>>, request: Request, ne
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     answer
 }
 
@@ -148,7 +150,9 @@ fn who(office: &Office, desk: &Desk, headers: &HeaderMap, from: Option<IpAddr>) 
     let session = cookie(headers).and_then(|cookie| office.sessions.csrf(cookie, token, now));
     match session {
         Some(csrf) => Ok(Caller::Browser { csrf }),
-        None => Err(Box::new(unknown("send Authorization: Bearer with admin.token, or log in"))),
+        None => Err(Box::new(unknown(
+            "send Authorization: Bearer with admin.token, or log in",
+        ))),
     }
 }
 
@@ -158,7 +162,10 @@ fn bearer(text: &str) -> Option<&str> {
 }
 
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let all = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let all = headers
+        .get_all(COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|value| value.split(';'));
     pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
 }
@@ -277,7 +284,10 @@ mod tests {
             assert_eq!(is_our_host(&headers(&[("host", bad)]), &names), known, "{bad}");
         }
         assert!(!is_our_host(&headers(&[]), &names));
-        assert!(!is_our_host(&headers(&[("host", "localhost"), ("host", "localhost")]), &names));
+        assert!(!is_our_host(
+            &headers(&[("host", "localhost"), ("host", "localhost")]),
+            &names
+        ));
     }
 
     #[test]
@@ -301,7 +311,9 @@ mod tests {
 
     #[test]
     fn sc_02_a_browser_has_to_show_the_secret_of_its_session() {
-        let browser = Caller::Browser { csrf: "secret".to_owned() };
+        let browser = Caller::Browser {
+            csrf: "secret".to_owned(),
+        };
         assert!(carries(&headers(&[]), &Caller::Bearer));
         assert!(!carries(&headers(&[]), &Caller::Anyone));
         assert!(carries(&headers(&[(CSRF_HEADER, "secret")]), &browser));

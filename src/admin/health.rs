@@ -38,13 +38,11 @@ pub(super) async fn readyz(Extension(desk): Extension<Arc<Desk>>) -> Response {
 async fn lacks(desk: &Desk) -> Option<Lacks> {
     let standing = async {
         let store = desk.store().await?;
-        Standing::of(&desk.config, store.as_ref(), true, desk.clock.now())
-            .await
-            .map(|standing| standing.is_refused())
+        Standing::of(&desk.config, store.as_ref(), true, desk.clock.now()).await?;
+        Ok::<_, anyhow::Error>(())
     };
     match standing.await {
-        Ok(true) => Some(Lacks::Access),
-        Ok(false) => None,
+        Ok(()) => desk.lanes.any_refused().then_some(Lacks::Access),
         Err(error) => {
             tracing::warn!("not ready: {error:#}");
             Some(Lacks::State)

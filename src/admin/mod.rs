@@ -21,6 +21,7 @@ use futures::future::BoxFuture;
 pub use listen::Admin;
 
 use crate::config::{self, Config};
+use crate::engine::Lanes;
 use crate::store::Store;
 use crate::work::{Job, Told};
 
@@ -30,6 +31,7 @@ pub struct Desk {
     pub config: Arc<Config>,
     pub connectors: BTreeMap<String, Arc<dyn Connector>>,
     pub clock: Arc<dyn Clock>,
+    pub lanes: Arc<Lanes>,
     /// When this process began, in milliseconds since 1970 UTC.
     pub started_at: Stamp,
 }

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Form, Path, Query, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
-use axum::Extension;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
+use super::Desk;
 use super::api::{done_soon, feed_of, pass_of};
 use super::gate::{COOKIE_NAME, Caller, cookie, not_now, refused, too_often};
 use super::listen::Peer;
 use super::routes::Office;
 use super::sessions::same;
 use super::view::{DeliveryRow, FailureRow, Frame, Overview};
-use super::Desk;
 use crate::work::{Job, Standing, line};
 
 const FAILURES_A_PAGE: u32 = 50;
@@ -185,8 +185,16 @@ pub(super) async fn failure(
             shown(&page, StatusCode::OK)
         }
         Ok(None) => {
-            let lines = vec!["It is not there any more: it was delivered, discarded, or its record changed.".to_owned()];
-            said(&desk, &caller, "No such failure", lines, "/failures", StatusCode::NOT_FOUND)
+            let lines =
+                vec!["It is not there any more: it was delivered, discarded, or its record changed.".to_owned()];
+            said(
+                &desk,
+                &caller,
+                "No such failure",
+                lines,
+                "/failures",
+                StatusCode::NOT_FOUND,
+            )
         }
         Err(error) => failed(&error),
     }
@@ -292,7 +300,11 @@ pub(super) async fn deliveries(
                 frame: frame("Deliveries", &caller, &desk),
                 flows: flows(&desk),
                 flow: listed.flow,
-                rows: found.iter().rev().map(|delivered| DeliveryRow::of(delivered, &desk)).collect(),
+                rows: found
+                    .iter()
+                    .rev()
+                    .map(|delivered| DeliveryRow::of(delivered, &desk))
+                    .collect(),
             };
             shown(&page, StatusCode::OK)
         }
@@ -315,7 +327,9 @@ pub(super) async fn log_in(
     Extension(Peer(from)): Extension<Peer>,
     form: Result<Form<Login>, FormRejection>,
 ) -> Response {
-    let Some(token) = &desk.settings.token else { return to("/") };
+    let Some(token) = &desk.settings.token else {
+        return to("/");
+    };
     let now = desk.clock.monotonic();
     if !office.sessions.may_try(from, now) {
         return too_often();
@@ -347,7 +361,11 @@ pub(super) async fn log_out(
         office.sessions.end(cookie);
     }
     let gone = format!("{COOKIE_NAME}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-    (StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, gone)]).into_response()
+    (
+        StatusCode::SEE_OTHER,
+        [(LOCATION, "/login".to_owned()), (SET_COOKIE, gone)],
+    )
+        .into_response()
 }
 
 fn to(place: &'static str) -> Response {

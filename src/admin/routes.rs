@@ -64,7 +64,10 @@ pub(super) fn router(office: Arc<Office>) -> Router {
         .route("/login", get(pages::login).post(pages::log_in))
         .route("/logout", post(pages::log_out))
         .route("/static/style.css", get(|| file("text/css; charset=utf-8", STYLE)))
-        .route("/static/page.js", get(|| file("text/javascript; charset=utf-8", SCRIPT)))
+        .route(
+            "/static/page.js",
+            get(|| file("text/javascript; charset=utf-8", SCRIPT)),
+        )
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "there is nothing here") })
         .method_not_allowed_fallback(|| async { refused(StatusCode::METHOD_NOT_ALLOWED, "not with this method") })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

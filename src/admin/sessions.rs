@@ -137,7 +137,11 @@ mod tests {
         let cookie = sessions.begin(&token, secs(0)).unwrap();
         let csrf = sessions.csrf(&cookie, &token, secs(10)).unwrap();
         assert_eq!(sessions.csrf(&cookie, &token, secs(1_700)), Some(csrf));
-        assert_eq!(sessions.csrf(&cookie, &token, secs(1_700 + 30 * 60)), None, "nobody used it");
+        assert_eq!(
+            sessions.csrf(&cookie, &token, secs(1_700 + 30 * 60)),
+            None,
+            "nobody used it"
+        );
         let cookie = sessions.begin(&token, secs(0)).unwrap();
         for used in (0..12 * 60).step_by(20) {
             assert!(sessions.csrf(&cookie, &token, secs(used * 60)).is_some());
@@ -145,7 +149,11 @@ mod tests {
         assert_eq!(sessions.csrf(&cookie, &token, secs(12 * 60 * 60)), None, "it lasted");
         let cookie = sessions.begin(&token, secs(0)).unwrap();
         let other = SecretString::from("another-token-of-some-length");
-        assert_eq!(sessions.csrf(&cookie, &other, secs(1)), None, "the token is another one now");
+        assert_eq!(
+            sessions.csrf(&cookie, &other, secs(1)),
+            None,
+            "the token is another one now"
+        );
         assert_eq!(sessions.csrf("not a cookie", &token, secs(1)), None);
         let cookie = sessions.begin(&token, secs(0)).unwrap();
         sessions.end(&cookie);

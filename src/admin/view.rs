@@ -104,14 +104,22 @@ impl Overview {
                     .iter()
                     .map(|(done, n)| format!("{} {done}", grouped(*n)))
                     .collect();
-                let day = if day.is_empty() { "none".to_owned() } else { day.join(", ") };
+                let day = if day.is_empty() {
+                    "none".to_owned()
+                } else {
+                    day.join(", ")
+                };
                 format!("the last at {}; in 24 hours {day}", local(at, zone))
             }
         });
         Overview {
             at: local(standing.at, zone),
             alerts: standing.alerts.iter().map(alert).collect(),
-            flows: standing.flows.iter().map(|flow| FlowRow::of(flow, standing.at, desk)).collect(),
+            flows: standing
+                .flows
+                .iter()
+                .map(|flow| FlowRow::of(flow, standing.at, desk))
+                .collect(),
             connectors: standing.connectors.iter().map(connector).collect(),
             webhooks,
         }
@@ -188,7 +196,12 @@ impl FailureRow {
 
 impl DeliveryRow {
     pub(super) fn of(delivered: &Delivered, desk: &Desk) -> DeliveryRow {
-        let mut keys: Vec<&str> = delivered.keys.iter().take(KEYS_SHOWN).map(|key| key.0.as_str()).collect();
+        let mut keys: Vec<&str> = delivered
+            .keys
+            .iter()
+            .take(KEYS_SHOWN)
+            .map(|key| key.0.as_str())
+            .collect();
         let more = delivered.keys.len().saturating_sub(KEYS_SHOWN);
         let more = format!("and {} more", grouped(more as u64));
         if delivered.keys.len() > KEYS_SHOWN {

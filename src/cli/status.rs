@@ -152,11 +152,7 @@ fn show(config: &Config, standing: &FlowStanding<'_>, now: Stamp) {
         outln!("  under way     {run}");
     }
     if let (Some(error), Some(at)) = (&report.last_error, report.last_error_at) {
-        outln!(
-            "  last error    {}: {}",
-            local(at, &config.timezone),
-            line(error, 400)
-        );
+        outln!("  last error    {}: {}", local(at, &config.timezone), line(error, 400));
     }
 }
 

@@ -125,6 +125,7 @@ impl Generation {
             config: parts.config.clone(),
             connectors: parts.connectors.clone(),
             clock: parts.clock.clone(),
+            lanes: parts.lanes.clone(),
             started_at,
         })
     }

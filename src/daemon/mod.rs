@@ -154,7 +154,10 @@ async fn open_doors(
 ) -> anyhow::Result<()> {
     let opened = [
         ("webhooks are received", receiver.open(generation.desk()).await),
-        ("the admin page is served", admin.open(generation.admin_desk(started_at)).await),
+        (
+            "the admin page is served",
+            admin.open(generation.admin_desk(started_at)).await,
+        ),
     ];
     for (what, result) in opened {
         match result {

@@ -171,6 +171,7 @@ impl Worker {
             return Ok(());
         }
         rests.source_delays.reset();
+        self.lane.set_refused(false);
         for slot in slots {
             let Some(at) = due.get(&slot.flow) else { continue };
             slot.serve(*at);
@@ -250,6 +251,8 @@ impl Worker {
             engine.leave();
             return Ok(());
         }
+        let fault = error.downcast_ref::<contract::Error>().map(|error| error.fault);
+        self.lane.set_refused(fault == Some(Fault::Denied));
         rests.source = self.parts.clock.monotonic() + delay_of(&error, &mut rests.source_delays);
         engine.trouble(&self.feed, error).await
     }

@@ -25,6 +25,8 @@ pub struct Lane {
     pub bell: Notify,
     /// Of a target: it was in trouble when it was last called.
     down: AtomicBool,
+    /// It refused the credentials, or is not what the config says, when it was last asked: a person must act.
+    refused: AtomicBool,
     /// An event asked for a scan; that it did is in the state file.
     scan: AtomicBool,
     /// Levels wait for what was sold lately.
@@ -35,6 +37,12 @@ impl Lanes {
     pub fn of(&self, name: &str) -> Arc<Lane> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Whether some system refuses what it is asked for until a person acts.
+    pub fn any_refused(&self) -> bool {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.values().any(|lane| lane.refused.load(Ordering::Relaxed))
     }
 }
 
@@ -104,6 +112,10 @@ impl Lane {
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::Relaxed);
+    }
+
+    pub fn set_refused(&self, refused: bool) {
+        self.refused.store(refused, Ordering::Relaxed);
     }
 
     pub fn is_down(&self) -> bool {

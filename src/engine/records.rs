@@ -298,7 +298,9 @@ impl Engine {
             rest = rest.as_secs(),
             "{told}; it is left alone for a while"
         );
-        self.lanes.of(&flow.target).set_down(true);
+        let lane = self.lanes.of(&flow.target);
+        lane.set_down(true);
+        lane.set_refused(error.fault == Fault::Denied);
         self.store.failed(&flow.name, &told).await
     }
 
@@ -307,7 +309,9 @@ impl Engine {
         self.target_is_well(&flow.name);
         if was_down {
             tracing::info!(flow = flow.name, "the target answers again");
-            self.lanes.of(&flow.target).set_down(false);
+            let lane = self.lanes.of(&flow.target);
+            lane.set_down(false);
+            lane.set_refused(false);
             self.store.succeeded(&flow.name).await?;
         }
         Ok(())

@@ -33,7 +33,11 @@ const KINDS: [(Told, &str, &str); 11] = [
     (Told::Ignored, "ignored", "ignored"),
     (Told::Stale, "stale", "with an old signature"),
     (Told::Conflicting, "conflicting", "of a known id with another body"),
-    (Told::Contradicted, "contradicted", "with headers that contradict the body"),
+    (
+        Told::Contradicted,
+        "contradicted",
+        "with headers that contradict the body",
+    ),
     (Told::Missing, "missing_header", "without a header"),
     (Told::Unsigned, "unsigned", "not signed by any of the secrets"),
     (Told::Malformed, "malformed", "signed and no event"),

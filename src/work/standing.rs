@@ -11,9 +11,6 @@ use super::words::utc;
 use crate::config::{self, Config};
 use crate::store::{Alert, EventReport, FlowReport, HISTORY_ERROR, Queue, Store};
 
-/// How the names of alerts begin that say that a system refuses the credentials.
-const REFUSED: &str = "access-";
-
 pub struct Standing<'c> {
     pub at: Stamp,
     pub state_path: PathBuf,
@@ -106,11 +103,6 @@ impl<'c> Standing<'c> {
                 .flows
                 .iter()
                 .all(|flow| flow.report.last_error.is_none() && flow.queue == Queue::default())
-    }
-
-    /// A system refuses the credentials: nothing goes until a person acts.
-    pub fn is_refused(&self) -> bool {
-        self.alerts.iter().any(|alert| alert.name.starts_with(REFUSED))
     }
 
     pub fn to_json(&self) -> Json {
