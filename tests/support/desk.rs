@@ -263,6 +263,7 @@ impl Desk {
     fn search(folder: &Path) {
         let given = [
             "client-secret",
+            "admin-token",
             "erp-token",
             "erp-secret",
             "erp-refresh",
