@@ -35,9 +35,8 @@ impl Office {
             flow: "    schedule: \"0 0 1 1 *\"\n".to_owned(),
             max_wait: "1s".to_owned(),
             webhooks: format!("admin:\n  listen: {address}\n{token_line}"),
-            map: format!(
-                "      id: .id\n      note: 'if ((.note // \"\") | contains(\"<script>\")) then error(.note) else .note end'\n"
-            ),
+            map: "      id: .id\n      note: 'if ((.note // \"\") | contains(\"<script>\")) then error(.note) else .note end'\n"
+                .to_owned(),
             ..Setup::default()
         };
         let desk = Desk::with(shop, setup);
