@@ -3,6 +3,7 @@
 
 pub mod csv;
 mod http;
+pub mod notice;
 mod rest;
 mod selorax;
 

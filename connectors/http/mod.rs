@@ -7,6 +7,7 @@ mod circuit;
 mod gate;
 mod manners;
 mod pace;
+mod post;
 mod retry;
 mod secrets;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use tokio::sync::Mutex;
 pub(crate) use circuit::Probing;
 use gate::Gate;
 pub(crate) use manners::Manners;
+pub(crate) use post::post_json;
 use retry::Budget;
 pub(crate) use retry::Tries;
 pub(crate) use secrets::Secrets;
@@ -37,6 +39,8 @@ const TOTAL_TIMEOUTS: u32 = 4;
 const EXCERPT_OF: usize = 4096;
 const EXCERPT_CHARS: usize = 200;
 const OFFSETS_KEPT: usize = 5;
+/// What a connector remembers of the peer's clock: how far it is ahead of ours, in milliseconds, where that is too far.
+const CLOCK_OFFSET: &str = "clock_offset";
 /// A clock that is off by more is worth a word.
 const OFFSET_TOLD_MS: i64 = 30_000;
 /// A peer that asks for a longer pause is asked again after this.
@@ -268,6 +272,9 @@ impl Peer {
             offsets.remove(0);
         }
         let offset = median(&offsets);
+        if offsets.len() == OFFSETS_KEPT {
+            self.keep_offset(offset).await;
+        }
         if offsets.len() == OFFSETS_KEPT
             && offset.abs() > OFFSET_TOLD_MS
             && !self.told_offset.swap(true, Ordering::Relaxed)
@@ -277,6 +284,17 @@ impl Peer {
                 "this machine's clock is {by} s {way} that of {}; set it right",
                 self.name
             );
+        }
+    }
+
+    /// An offset that is worth a word is kept for the alerts, until it is over.
+    async fn keep_offset(&self, offset: i64) {
+        let known = self.seams.memory.get(CLOCK_OFFSET).unwrap_or_default();
+        let is_told = !matches!(known.as_str(), "" | "0");
+        match offset.abs() > OFFSET_TOLD_MS {
+            true if !is_told => self.seams.memory.put(CLOCK_OFFSET, offset.to_string()).await,
+            false if is_told => self.seams.memory.put(CLOCK_OFFSET, "0".to_owned()).await,
+            _ => {}
         }
     }
 

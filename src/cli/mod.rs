@@ -7,6 +7,7 @@ macro_rules! outln {
     };
 }
 
+mod alert;
 mod check;
 mod demo;
 mod failures;
@@ -145,6 +146,9 @@ enum Command {
     /// What the store calls this daemon about
     #[command(subcommand)]
     Webhooks(webhooks::Webhooks),
+    /// Who is told when data does not flow
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
     /// What is being delivered, live, one line a record
     Tail {
         flow: Option<String>,
@@ -257,6 +261,7 @@ async fn command(cli: Cli, path: &std::path::Path) -> anyhow::Result<u8> {
         Some(Command::Status { json, check }) => status::status(path, json, check).await,
         Some(Command::Failures(failures)) => failures.look(path).await,
         Some(Command::Webhooks(webhooks)) => webhooks.run(path).await,
+        Some(Command::Alert(alert)) => alert.run(path).await,
         Some(Command::Tail { flow, lines }) => tail::tail(path, flow.as_deref(), lines).await,
         Some(Command::Schema) => output::print_json(&config::schema()),
         Some(Command::Completions { shell }) => {

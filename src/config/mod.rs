@@ -2,6 +2,7 @@
 //! of it and answers with a config that can run or with every problem at once; never with half of one.
 //! It touches no network and no state, and keeps no secret outside a type that hides it.
 
+mod alerts;
 mod flows;
 mod interpolate;
 mod listeners;
@@ -23,6 +24,7 @@ use contract::settings::{Problem, Problems, Reader, Settings};
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
+pub use alerts::{Alerts, Channel, Notice};
 pub use flows::{Feed, Flow, Initial, Schedule, is_sure, topics};
 pub use listeners::{Admin, Network, Webhooks, callable};
 pub use report::{Broken, Report};
@@ -53,6 +55,7 @@ pub struct Config {
     pub flows: Vec<Flow>,
     pub webhooks: Option<Webhooks>,
     pub admin: Option<Admin>,
+    pub alerts: Alerts,
     pub warnings: Report,
 }
 
@@ -149,6 +152,7 @@ fn load_with(path: &Path, mode: Mode, env: Env<'_>, kinds: &[Factory]) -> Result
             flows: whole.flows,
             webhooks: whole.webhooks,
             admin: whole.admin,
+            alerts: whole.alerts,
             warnings: Report::new(&shown, &text, &problems, true, &values),
         }),
         _ => Err(Broken(Report::new(&shown, &text, &problems, false, &values))),

@@ -10,6 +10,7 @@ use contract::settings::{Kind, Node, Problems, Reader, Settings, nearest};
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
+use super::alerts::{self, Alerts};
 use super::flows::{self, Flow};
 use super::listeners::{self, Admin, Webhooks};
 use super::{Mode, STORE, tables, text_schema};
@@ -25,6 +26,7 @@ pub(super) struct Whole {
     pub(super) flows: Vec<Flow>,
     pub(super) webhooks: Option<Webhooks>,
     pub(super) admin: Option<Admin>,
+    pub(super) alerts: Alerts,
 }
 
 /// What flows may name.
@@ -49,6 +51,7 @@ pub(super) fn read(file: &mut Reader<'_>, mode: Mode, kinds: &[Factory]) -> Opti
     let tables = tables::read(file);
     let webhooks = listeners::webhooks(file);
     let admin = listeners::admin(file);
+    let alerts = alerts::read(file);
     let flows = flows::read(file, mode, &connectors, &tables, &timezone);
     version?;
     Some(Whole {
@@ -58,6 +61,7 @@ pub(super) fn read(file: &mut Reader<'_>, mode: Mode, kinds: &[Factory]) -> Opti
         flows,
         webhooks,
         admin,
+        alerts: alerts?,
     })
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Start;
 use super::caretaker::Caretaker;
 use super::courier::Courier;
+use super::herald::Herald;
 use super::historian::Historian;
 use super::patience::Delays;
 use super::steward::Steward;
@@ -86,6 +87,8 @@ impl Generation {
             generation.stop.clone(),
         ));
         generation.keep_going("the steward", "", move || steward.clone().work());
+        let herald = Arc::new(Herald::new(parts.clone(), generation.stop.clone()));
+        generation.keep_going("the herald", "", move || herald.clone().work());
         let caretaker = Arc::new(Caretaker::new(parts, historians, generation.stop.clone()));
         generation.keep_going("the caretaker of the subscriptions", "", move || {
             caretaker.clone().work()

@@ -8,6 +8,7 @@ mod control;
 mod courier;
 mod frames;
 mod generation;
+mod herald;
 mod historian;
 mod notify;
 mod patience;

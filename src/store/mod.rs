@@ -18,6 +18,7 @@ mod reconcile;
 mod records;
 mod report;
 mod sweeps;
+mod told;
 mod trouble;
 mod waits;
 
@@ -47,6 +48,7 @@ pub use records::{
 };
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
 pub use sweeps::Sweep;
+pub use told::{Standing, Turn, Untold};
 pub use trouble::StateError;
 use trouble::explain;
 pub use waits::{Need, Wait};
