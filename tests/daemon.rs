@@ -1,5 +1,6 @@
 //! The daemon: what it does by itself, commands beside it, reloads, and trouble inside it.
 
+mod alerts;
 mod beside;
 mod care;
 mod day;

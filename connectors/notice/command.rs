@@ -22,7 +22,10 @@ pub(super) async fn run(argv: Vec<String>, text: String) -> Result<(), String> {
         }
     }
     let ended = child.kill().and_then(|()| child.wait());
-    let how = ended.map_or_else(|error| format!(", and did not let itself be ended: {error}"), |_| String::new());
+    let how = ended.map_or_else(
+        |error| format!(", and did not let itself be ended: {error}"),
+        |_| String::new(),
+    );
     Err(format!("the command did not end within 30 s{how}"))
 }
 

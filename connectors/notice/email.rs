@@ -30,15 +30,25 @@ pub(super) fn read(reader: &mut Reader<'_>, is_needed: bool) -> Option<Mailbox> 
     };
     let server = reader.field("server", "of e-mail: the SMTP server's name").text();
     let port = reader
-        .field("port", "of e-mail: another port than 587 (starttls), 465 (tls) or 25 (none)")
+        .field(
+            "port",
+            "of e-mail: another port than 587 (starttls), 465 (tls) or 25 (none)",
+        )
         .integer(1, 65_535);
     let security = reader
-        .field("security", "of e-mail: how the connection is secured; none: on a loopback address only")
+        .field(
+            "security",
+            "of e-mail: how the connection is secured; none: on a loopback address only",
+        )
         .default("starttls")
         .choice(&["starttls", "tls", "none"]);
-    let user = reader.field("user", "of e-mail: the login, where the server wants one").text();
+    let user = reader
+        .field("user", "of e-mail: the login, where the server wants one")
+        .text();
     let password = reader.field("password", "of e-mail: the login's password").secret();
-    let from = reader.field("from", "of e-mail: who it comes from").parsed(json!({"type": "string"}), address);
+    let from = reader
+        .field("from", "of e-mail: who it comes from")
+        .parsed(json!({"type": "string"}), address);
     let to = reader
         .field("to", "of e-mail: who it goes to, a list")
         .list_of_parsed(json!({"type": "string"}), address);
@@ -51,7 +61,11 @@ pub(super) fn read(reader: &mut Reader<'_>, is_needed: bool) -> Option<Mailbox> 
     if let (Some(server), Some("none")) = (&server, security)
         && https_or_loopback("http", server).is_err()
     {
-        reader.problem_at("security", "without TLS only a server on this machine is spoken to", None);
+        reader.problem_at(
+            "security",
+            "without TLS only a server on this machine is spoken to",
+            None,
+        );
     }
     Some(Mailbox {
         server: server?,
@@ -93,7 +107,9 @@ impl Mailbox {
             "none" => Ok(AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.server)),
             _ => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&self.server),
         };
-        let mut builder = builder.map_err(|error| format!("setting up TLS: {error}"))?.timeout(Some(TIMEOUT));
+        let mut builder = builder
+            .map_err(|error| format!("setting up TLS: {error}"))?
+            .timeout(Some(TIMEOUT));
         if let Some(port) = self.port {
             builder = builder.port(port);
         }

@@ -40,7 +40,10 @@ impl Channel {
         let mut read = None;
         if wants(reader, "webhook") {
             let url = reader
-                .field("url", "of a webhook: where {\"text\": …} is posted, as Slack and others take it")
+                .field(
+                    "url",
+                    "of a webhook: where {\"text\": …} is posted, as Slack and others take it",
+                )
                 .secret_with(|text| postable(text).map(|()| SecretString::from(text.to_owned())));
             missing(reader, "url", kind == Some("webhook"));
             read = url.map(Kind::Webhook);
@@ -51,7 +54,10 @@ impl Channel {
         }
         if wants(reader, "command") {
             let run = reader
-                .field("run", "of a command: the program and its arguments; the text comes on stdin, no shell is in between")
+                .field(
+                    "run",
+                    "of a command: the program and its arguments; the text comes on stdin, no shell is in between",
+                )
                 .list_of_parsed(json!({"type": "string"}), |text| Ok(text.to_owned()));
             missing(reader, "run", kind == Some("command"));
             if run.as_ref().is_some_and(Vec::is_empty) {

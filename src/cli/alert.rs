@@ -32,7 +32,10 @@ impl AlertCommand {
             text: "This is a test. Alerts arrive here when data does not flow.\n".to_owned(),
         };
         let mut code = DONE;
-        for (name, channel) in channels.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name)) {
+        for (name, channel) in channels
+            .iter()
+            .filter(|(name, _)| only.as_ref().is_none_or(|only| only == name))
+        {
             match channel.send(&notice).await {
                 Ok(()) => outln!("{name}: told"),
                 Err(why) => {

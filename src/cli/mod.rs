@@ -10,6 +10,7 @@ macro_rules! outln {
 mod alert;
 mod check;
 mod demo;
+mod explain;
 mod failures;
 mod init;
 mod live;
@@ -146,6 +147,16 @@ enum Command {
     /// What the store calls this daemon about
     #[command(subcommand)]
     Webhooks(webhooks::Webhooks),
+    /// Everything that is known of one order, customer or SKU, oldest first
+    Explain {
+        /// Its key at the store, or its id at a target
+        record: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the state to a new file, also while the daemon works with it
+    Backup { path: PathBuf },
     /// Who is told when data does not flow
     #[command(subcommand)]
     Alert(alert::AlertCommand),
@@ -261,6 +272,8 @@ async fn command(cli: Cli, path: &std::path::Path) -> anyhow::Result<u8> {
         Some(Command::Status { json, check }) => status::status(path, json, check).await,
         Some(Command::Failures(failures)) => failures.look(path).await,
         Some(Command::Webhooks(webhooks)) => webhooks.run(path).await,
+        Some(Command::Explain { record, json }) => explain::explain(path, &record, json).await,
+        Some(Command::Backup { path: to }) => explain::backup(path, &to).await,
         Some(Command::Alert(alert)) => alert.run(path).await,
         Some(Command::Tail { flow, lines }) => tail::tail(path, flow.as_deref(), lines).await,
         Some(Command::Schema) => output::print_json(&config::schema()),

@@ -35,7 +35,10 @@ pub(super) fn read(file: &mut Reader<'_>) -> Option<Alerts> {
                 .default("24h")
                 .duration();
             let trouble_after = section
-                .field("trouble_after", "a flow's trouble is an alert once it has lasted this long")
+                .field(
+                    "trouble_after",
+                    "a flow's trouble is an alert once it has lasted this long",
+                )
                 .default("2m")
                 .duration();
             let backlog_after = section
@@ -43,7 +46,10 @@ pub(super) fn read(file: &mut Reader<'_>) -> Option<Alerts> {
                 .default("1h")
                 .duration();
             let low_disk = section
-                .field("low_disk", "less room than this on the disk of the state file is an alert")
+                .field(
+                    "low_disk",
+                    "less room than this on the disk of the state file is an alert",
+                )
                 .default("256MiB")
                 .size();
             Some(Alerts {

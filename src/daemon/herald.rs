@@ -85,8 +85,9 @@ impl Herald {
             return Ok(());
         }
         for untold in store.untold(name, self.parts.config.alerts.remind_every).await? {
+            let notice = self.notice(&untold);
             let sent = tokio::select! {
-                sent = channel.send(&self.notice(&untold)) => sent,
+                sent = channel.send(&notice) => sent,
                 () = self.stop.cancelled() => return Ok(()),
             };
             let Err(why) = sent else {
@@ -95,7 +96,10 @@ impl Herald {
                 continue;
             };
             let retry = retries.entry(name.to_owned()).or_insert_with(|| {
-                tracing::warn!("alerts.to.{name} was not told of {}: {why}; it is tried again", untold.name);
+                tracing::warn!(
+                    "alerts.to.{name} was not told of {}: {why}; it is tried again",
+                    untold.name
+                );
                 Retry {
                     at: Duration::ZERO,
                     delays: Delays::new(RETRY_FIRST, RETRY_MAX),
@@ -163,7 +167,9 @@ impl Herald {
             wrong.insert(PARKED.to_owned(), told);
         }
         let longest = self.parts.config.alerts.backlog_after;
-        let waits_ms = standing.oldest.map_or(0, |at: Stamp| self.parts.clock.now().saturating_sub(at));
+        let waits_ms = standing
+            .oldest
+            .map_or(0, |at: Stamp| self.parts.clock.now().saturating_sub(at));
         if u128::try_from(waits_ms).unwrap_or(0) > longest.as_millis() {
             let told = format!(
                 "records wait for more than {} min; `selorax-sync status` tells where they are held up",
@@ -188,7 +194,10 @@ impl Herald {
             };
             let since = *troubled.entry(flow.name.clone()).or_insert(now);
             if now.saturating_sub(since) >= self.parts.config.alerts.trouble_after {
-                wrong.insert(format!("{FLOW}{}", flow.name), format!("{} does not go on: {error}", flow.name));
+                wrong.insert(
+                    format!("{FLOW}{}", flow.name),
+                    format!("{} does not go on: {error}", flow.name),
+                );
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! plain values, so none can span a network call.
 
 mod alerts;
+mod backup;
 mod batches;
 mod care;
 mod cursors;
@@ -17,6 +18,7 @@ mod privacy;
 mod reconcile;
 mod records;
 mod report;
+mod story;
 mod sweeps;
 mod told;
 mod trouble;
@@ -34,6 +36,7 @@ use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use alerts::Alert;
+pub use backup::back_up;
 pub use batches::{Batch, BatchState, Delivered, Frozen, NewBatch};
 pub use cursors::{Backfill, Coverage};
 pub use events::{Arrival, EventReport, Took, Wish};
@@ -47,6 +50,7 @@ pub use records::{
     Aim, Call, Claim, Claimed, Course, Doubt, End, Ended, Held, Plan, Recovery, Said, Version, only_row, unanswered,
 };
 pub use report::{FlowReport, HISTORY_ERROR, Queue};
+pub use story::Fact;
 pub use sweeps::Sweep;
 pub use told::{Standing, Turn, Untold};
 pub use trouble::StateError;

@@ -61,7 +61,12 @@ impl Store {
                 1 => Turn::Again,
                 _ => Turn::Over,
             };
-            Untold { turn, name, since, told }
+            Untold {
+                turn,
+                name,
+                since,
+                told,
+            }
         };
         Ok(rows.into_iter().map(untold).collect())
     }
@@ -130,7 +135,11 @@ mod tests {
         store.close().await.unwrap();
         let store = open().await.unwrap();
         assert_eq!(store.untold("ops", DAY).await.unwrap(), []);
-        assert_eq!(store.untold("boss", DAY).await.unwrap().len(), 1, "who was not told yet");
+        assert_eq!(
+            store.untold("boss", DAY).await.unwrap().len(),
+            1,
+            "who was not told yet"
+        );
         // A reminder is due once the time is over; with zero, never.
         std::thread::sleep(Duration::from_millis(2));
         let due = store.untold("ops", Duration::from_millis(1)).await.unwrap();
@@ -141,6 +150,10 @@ mod tests {
         assert_eq!((over.len(), over[0].turn), (1, Turn::Over));
         store.took("ops", &over[0]).await.unwrap();
         assert_eq!(store.untold("ops", DAY).await.unwrap(), []);
-        assert_eq!(store.untold("boss", DAY).await.unwrap(), [], "what nobody heard of has no end");
+        assert_eq!(
+            store.untold("boss", DAY).await.unwrap(),
+            [],
+            "what nobody heard of has no end"
+        );
     }
 }
