@@ -65,7 +65,7 @@ fn http(stream: TcpStream) -> Option<String> {
 /// Takes one mail.
 fn smtp(stream: TcpStream) -> Option<String> {
     let mut reader = BufReader::new(stream);
-    let mut say = |reader: &mut BufReader<TcpStream>, text: &str| reader.get_mut().write_all(text.as_bytes()).ok();
+    let say = |reader: &mut BufReader<TcpStream>, text: &str| reader.get_mut().write_all(text.as_bytes()).ok();
     say(&mut reader, "220 here\r\n")?;
     let (mut mail, mut is_data) = (String::new(), false);
     loop {
