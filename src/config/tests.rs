@@ -103,11 +103,13 @@ fn the_example_loads_with_its_comments_made_keys() {
         })
         .collect();
     let vars = |name: &str| match name {
-        "SELORAX_WEBHOOK_SECRET" | "ADMIN_TOKEN" | "ERP_TOKEN" => Some(SECRET.to_owned()),
+        "SELORAX_WEBHOOK_SECRET" | "ADMIN_TOKEN" | "ERP_TOKEN" | "SMTP_PASSWORD" => Some(SECRET.to_owned()),
+        "SLACK_WEBHOOK_URL" => Some("https://hooks.example.com/services/T0".to_owned()),
         _ => env(name),
     };
     let folder = write(text.as_bytes());
     let config = load(&folder.path().join("sync.yaml"), Mode::Full, &vars).unwrap();
+    assert_eq!(config.alerts.channels.len(), 3);
     assert_eq!(config.flows.len(), 2);
     let erp = &config.connectors["erp"];
     assert_eq!(
