@@ -137,10 +137,12 @@ impl FlowRow {
             (None, 1..) => "failures",
             (None, 0) => "well",
         };
-        let delivered = match standing.by_record {
-            true => format!("{} records", grouped(report.records)),
-            false => format!("{} files", grouped(report.files)),
+        let (count, kind) = match standing.by_record {
+            true => (report.records, "record"),
+            false => (report.files, "file"),
         };
+        let plural = if count == 1 { "" } else { "s" };
+        let delivered = format!("{} {kind}{plural}", grouped(count));
         let notes = [
             (report.flagged, "flagged"),
             (report.unsent, "with changes that the target cannot be told of"),
