@@ -234,7 +234,11 @@ fn sc_01_what_an_order_says_is_inert_on_every_page() {
         assert_eq!(page.code, 200, "{path}: {}", page.body);
         assert!(!page.body.contains("<script>alert"), "{path}: {}", page.body);
         assert!(!page.body.contains("<img"), "{path}: {}", page.body);
-        assert!(!page.body.contains("53743561"), "no template is run in {path}: {}", page.body);
+        assert!(
+            !page.body.contains("53743561"),
+            "no template is run in {path}: {}",
+            page.body
+        );
         let policy = page.header("content-security-policy").unwrap();
         assert!(
             policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
