@@ -1,6 +1,8 @@
 //! Files that others drop: what is known of each, and what the one that is taken will change. A file's rows take
 //! effect in pieces, each in one transaction with the place from where to go on, so none is ever taken twice.
 
+use std::collections::BTreeSet;
+
 use contract::{Entry, Hash, Key, Stamp};
 use sqlx::{Connection, Row, SqliteConnection};
 
@@ -431,21 +433,17 @@ impl Store {
 
     /// Takes back what these lines would change; tells the keys.
     pub async fn take_back_rows(&self, id: i64, lines: &[u64]) -> anyhow::Result<Vec<(u64, Key)>> {
-        let json = serde_json::to_string(lines)?;
-        let keys: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT DISTINCT line, key FROM dropped_rows WHERE file = ?1 AND line IN (SELECT value FROM json_each(?2))",
+        let taken: Vec<(i64, String)> = sqlx::query_as(
+            "DELETE FROM dropped_rows WHERE file = ?1 AND line IN (SELECT value FROM json_each(?2)) RETURNING line, key",
         )
         .bind(id)
-        .bind(&json)
-        .fetch_all(&mut *self.locked().await)
+        .bind(serde_json::to_string(lines)?)
+        .fetch_all(&mut *self.writing().await?)
         .await
         .map_err(|error| self.explain(error.into()))?;
-        self.run(&[(
-            "DELETE FROM dropped_rows WHERE file = ?1 AND line IN (SELECT value FROM json_each(?2))",
-            vec![Bind::Int(id), Bind::Text(&json)],
-        )])
-        .await?;
-        Ok(keys
+        // A line is there once for each flow.
+        let taken: BTreeSet<(i64, String)> = taken.into_iter().collect();
+        Ok(taken
             .into_iter()
             .map(|(line, key)| (u64::try_from(line).unwrap_or_default(), Key(key)))
             .collect())

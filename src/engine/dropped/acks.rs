@@ -6,7 +6,7 @@ use std::time::Duration;
 use contract::{Acks, Broken, FileRow, Value};
 
 use super::Engine;
-use super::stage::{Outcome, rejected_for};
+use super::stage::{Outcome, refused, rejected_for};
 use crate::engine::files::FileFlow;
 use crate::store::{Ack, Dropped};
 
@@ -67,10 +67,7 @@ impl Engine {
         }
         match broken {
             Some(Broken::Incomplete(why)) => return Ok(Outcome::Incomplete(why)),
-            Some(Broken::Refused { line, why }) => {
-                let told = line.map_or(why.clone(), |line| format!("line {line}: {why}"));
-                return Ok(rejected_for(name, told, &[]));
-            }
+            Some(Broken::Refused { line, why }) => return Ok(refused(name, line, why)),
             None => {}
         }
         let (mut said, mut wrong) = (Vec::new(), Vec::new());

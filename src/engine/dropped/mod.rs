@@ -152,8 +152,8 @@ impl Engine {
                 .find(|file| file.entry.name == wish.name && file.state == FileState::Held);
             match held {
                 Some(_) if !wish.refused => self.store.approve_file(feed, &wish.name).await?,
+                // A refusal is kept before the wish for it goes: killed between the two it is told as refused.
                 Some(file) => {
-                    self.store.drop_wish(feed, &wish.name).await?;
                     let told = "it was held for a person, who refused it";
                     self.store.close_file(feed, file, Verdict::Rejected, told, told).await?;
                     self.store.drop_wish(feed, &wish.name).await?;
@@ -190,9 +190,9 @@ impl Engine {
                 "it is older than {}, which took effect before it: nothing was changed",
                 newer.name
             );
-            self.store.close_file(feed, &file, Verdict::Older, &told, "").await?;
-            (file.verdict, file.told, file.state) = (Some(Verdict::Older), told, FileState::Closing);
-            return self.finish(feed, files, file, trouble).await;
+            return self
+                .close(feed, files, file, (Verdict::Older, told, String::new()), trouble)
+                .await;
         }
         let outcome = match acks {
             None => self.stage(feed, files, &file, placed, last).await?,
@@ -219,18 +219,13 @@ impl Engine {
                 self.store.hold_file(feed, &file, &told).await?;
             }
             Outcome::Same(told) => {
-                self.store.close_file(feed, &file, Verdict::Same, &told, "").await?;
-                (file.verdict, file.told, file.state) = (Some(Verdict::Same), told, FileState::Closing);
-                self.finish(feed, files, file, trouble).await?;
+                self.close(feed, files, file, (Verdict::Same, told, String::new()), trouble)
+                    .await?;
             }
             Outcome::Rejected { told, report } => {
                 let told = format!("nothing of it took effect: {told}");
-                self.store
-                    .close_file(feed, &file, Verdict::Rejected, &told, &report)
+                self.close(feed, files, file, (Verdict::Rejected, told, report), trouble)
                     .await?;
-                (file.verdict, file.told, file.report) = (Some(Verdict::Rejected), told, report);
-                file.state = FileState::Closing;
-                self.finish(feed, files, file, trouble).await?;
             }
             Outcome::Staged { rows, changed } => {
                 (file.rows, file.changed, file.state) = (rows, changed, FileState::Staged);
@@ -238,6 +233,21 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Puts a file away without effect.
+    async fn close(
+        &mut self,
+        feed: &str,
+        files: &Arc<dyn FileSource>,
+        mut file: Dropped,
+        (verdict, told, report): (Verdict, String, String),
+        trouble: &mut Option<anyhow::Error>,
+    ) -> anyhow::Result<()> {
+        self.store.close_file(feed, &file, verdict, &told, &report).await?;
+        (file.verdict, file.state) = (Some(verdict), FileState::Closing);
+        (file.told, file.report) = (told, report);
+        self.finish(feed, files, file, trouble).await
     }
 
     /// Lets a file that was read take effect, or goes on with that, and puts it away. Trouble with the folder is left

@@ -120,14 +120,7 @@ impl Engine {
         let hash = match read {
             Read::Whole(hash) => hash,
             Read::Broken(Broken::Incomplete(why)) => return Ok(Outcome::Incomplete(why)),
-            Read::Broken(Broken::Refused { line, why }) => {
-                let told = match line {
-                    Some(line) => format!("line {line}: {why}"),
-                    None => why,
-                };
-                let report = report(&name, &told, &[], 0);
-                return Ok(Outcome::Rejected { told, report });
-            }
+            Read::Broken(Broken::Refused { line, why }) => return Ok(refused(&name, line, why)),
         };
         if terms.mode == FileMode::Snapshot
             && let Some(last) = last.as_ref().filter(|last| last.hash == hash)
@@ -145,8 +138,7 @@ impl Engine {
         if terms.absent_zero
             && let Err(Malformed(told)) = self.stage_absent(&flows, files, &mut progress).await?
         {
-            let report = report(&name, &told, &[], 0);
-            return Ok(Outcome::Rejected { told, report });
+            return Ok(rejected_for(&name, told, &[]));
         }
         if !file.approved
             && let Some(held) = held(&flows, &progress, last.as_ref())
@@ -336,14 +328,10 @@ impl Engine {
             let (Some(first), others) = (lines.first().copied(), lines.get(1..).unwrap_or_default()) else {
                 continue;
             };
-            if is_same {
-                let taken = self.store.take_back_rows(progress.id, others).await?;
-                progress.changed = progress.changed.saturating_sub(taken.len() as u64);
-                continue;
-            }
-            let taken = self.store.take_back_rows(progress.id, &lines).await?;
+            let back = if is_same { others } else { &lines };
+            let taken = self.store.take_back_rows(progress.id, back).await?;
             progress.changed = progress.changed.saturating_sub(taken.len() as u64);
-            let Some((_, key)) = taken.into_iter().next() else {
+            let Some((_, key)) = taken.into_iter().next().filter(|_| !is_same) else {
                 continue;
             };
             let shown: Vec<String> = lines.iter().take(10).map(u64::to_string).collect();
@@ -489,6 +477,15 @@ fn rejected(progress: &Progress) -> Outcome {
     };
     let report = report(&progress.name, "", &progress.errors, progress.failed);
     Outcome::Rejected { told, report }
+}
+
+/// As its reader refused it.
+pub(super) fn refused(name: &str, line: Option<u64>, why: String) -> Outcome {
+    let told = match line {
+        Some(line) => format!("line {line}: {why}"),
+        None => why,
+    };
+    rejected_for(name, told, &[])
 }
 
 pub(super) fn rejected_for(name: &str, told: String, errors: &[(u64, String)]) -> Outcome {
