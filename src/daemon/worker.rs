@@ -203,19 +203,16 @@ impl Worker {
             true => self.parts.store.scan_wanted(&self.feed).await?,
             false => None,
         };
-        let Some(wish) = wish else {
-            return match for_levels {
-                true => match self.pass(engine).await {
-                    Ok(()) => Ok(()),
-                    Err(error) => self.source_trouble(engine, rests, error).await,
-                },
-                false => Ok(()),
-            };
-        };
-        match self.pass(engine).await {
-            Ok(()) => self.parts.store.scan_made(&self.feed, &wish).await,
-            Err(error) => {
-                self.lane.want_scan();
+        if wish.is_none() && !for_levels {
+            return Ok(());
+        }
+        match (self.pass(engine).await, wish) {
+            (Ok(()), Some(wish)) => self.parts.store.scan_made(&self.feed, &wish).await,
+            (Ok(()), None) => Ok(()),
+            (Err(error), wish) => {
+                if wish.is_some() {
+                    self.lane.want_scan();
+                }
                 self.source_trouble(engine, rests, error).await
             }
         }
