@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::gate::{not_now, refused};
 use super::routes::Office;
 use super::{Desk, Report};
-use crate::work::{DONE, FAILED, Job, MISUSED, Standing, failure_json};
+use crate::work::{DONE, FAILED, Job, MISUSED, failure_json};
 
 const DOCUMENT: &str = include_str!("pages/openapi.json");
 /// A job that takes longer goes on by itself, and the answer says so.
@@ -35,12 +35,7 @@ pub(super) async fn document() -> Response {
 }
 
 pub(super) async fn status(Extension(desk): Extension<Arc<Desk>>) -> Response {
-    let told = async {
-        let store = desk.store().await?;
-        let standing = Standing::of(&desk.config, store.as_ref(), true, desk.clock.now()).await?;
-        Ok(standing.to_json())
-    };
-    json_or_not_now(told.await)
+    json_or_not_now(desk.standing().await.map(|standing| standing.to_json()))
 }
 
 pub(super) async fn failures(

@@ -8,7 +8,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::Desk;
-use crate::work::Standing;
 
 /// One state in which the work stands still until a person acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +35,8 @@ pub(super) async fn readyz(Extension(desk): Extension<Arc<Desk>>) -> Response {
 }
 
 async fn lacks(desk: &Desk) -> Option<Lacks> {
-    let standing = async {
-        let store = desk.store().await?;
-        Standing::of(&desk.config, store.as_ref(), true, desk.clock.now()).await?;
-        Ok::<_, anyhow::Error>(())
-    };
-    match standing.await {
-        Ok(()) => desk.lanes.any_refused().then_some(Lacks::Access),
+    match desk.standing().await {
+        Ok(_) => desk.lanes.any_refused().then_some(Lacks::Access),
         Err(error) => {
             tracing::warn!("not ready: {error:#}");
             Some(Lacks::State)

@@ -17,13 +17,11 @@ use super::{Desk, Hands};
 use crate::work::Standing;
 
 pub(super) async fn metrics(State(office): State<Arc<Office>>, Extension(desk): Extension<Arc<Desk>>) -> Response {
-    let told = async {
-        let store = desk.store().await?;
-        let standing = Standing::of(&desk.config, store.as_ref(), true, desk.clock.now()).await?;
-        Ok::<_, anyhow::Error>(render(&standing, &desk, office.hands.as_ref()))
-    };
-    match told.await {
-        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+    match desk.standing().await {
+        Ok(standing) => {
+            let text = render(&standing, &desk, office.hands.as_ref());
+            ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
         Err(error) => {
             tracing::warn!("metrics cannot be told: {error:#}");
             not_now()

@@ -23,7 +23,7 @@ pub use listen::Admin;
 use crate::config::{self, Config};
 use crate::engine::Lanes;
 use crate::store::Store;
-use crate::work::{Job, Told};
+use crate::work::{Job, Standing, Told};
 
 /// Everything that one config and its connectors say; a reload brings the next one.
 pub struct Desk {
@@ -53,5 +53,10 @@ impl Desk {
     /// The state file as it is now, beside whoever writes it.
     async fn store(&self) -> anyhow::Result<Option<Store>> {
         Store::look(&self.config.state_path).await
+    }
+
+    async fn standing(&self) -> anyhow::Result<Standing<'_>> {
+        let store = self.store().await?;
+        Standing::of(&self.config, store.as_ref(), true, self.clock.now()).await
     }
 }

@@ -19,7 +19,7 @@ use super::listen::Peer;
 use super::routes::Office;
 use super::sessions::same;
 use super::view::{DeliveryRow, FailureRow, Frame, Overview};
-use crate::work::{Job, Standing, line};
+use crate::work::{Job, line};
 
 const FAILURES_A_PAGE: u32 = 50;
 const DELIVERIES_SHOWN: u32 = 200;
@@ -117,13 +117,9 @@ fn failed(error: &anyhow::Error) -> Response {
 }
 
 pub(super) async fn overview(Extension(desk): Extension<Arc<Desk>>, Extension(caller): Extension<Caller>) -> Response {
-    let overview = async {
-        let store = desk.store().await?;
-        let standing = Standing::of(&desk.config, store.as_ref(), true, desk.clock.now()).await?;
-        Ok::<_, anyhow::Error>(Overview::of(&standing, &desk))
-    };
-    match overview.await {
-        Ok(overview) => {
+    match desk.standing().await {
+        Ok(standing) => {
+            let overview = Overview::of(&standing, &desk);
             let frame = frame("Overview", &caller, &desk);
             shown(&OverviewPage { frame, overview }, StatusCode::OK)
         }

@@ -5,7 +5,7 @@ use contract::Stamp;
 
 use super::Desk;
 use crate::store::{Delivered, Failure};
-use crate::work::{FlowStanding, Standing, flow_of, grouped, line, local, span};
+use crate::work::{FlowStanding, Standing, day_told, flow_of, grouped, line, local, span};
 
 /// What every page has.
 pub(super) struct Frame {
@@ -98,19 +98,7 @@ impl Overview {
         };
         let webhooks = standing.webhooks.as_ref().map(|report| match report.last_at {
             None => "none has come yet".to_owned(),
-            Some(at) => {
-                let day: Vec<String> = report
-                    .last_day
-                    .iter()
-                    .map(|(done, n)| format!("{} {done}", grouped(*n)))
-                    .collect();
-                let day = if day.is_empty() {
-                    "none".to_owned()
-                } else {
-                    day.join(", ")
-                };
-                format!("the last at {}; in 24 hours {day}", local(at, zone))
-            }
+            Some(at) => format!("the last at {}; in 24 hours {}", local(at, zone), day_told(report)),
         });
         Overview {
             at: local(standing.at, zone),

@@ -5,11 +5,11 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::Value as Json;
 
+use super::DONE;
 use super::output;
-use super::{DONE, Usage};
 use crate::config::{Config, Mode};
 use crate::store::{Failure, Store};
-use crate::work::{Job, failure_json, flow_of, line, load, local};
+use crate::work::{Job, failure_json, flow_of, line, load, local, no_failure};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Failures {
@@ -62,11 +62,6 @@ async fn known(config: &Config) -> anyhow::Result<Vec<Failure>> {
     }
 }
 
-fn find(failures: Vec<Failure>, id: i64) -> anyhow::Result<Failure> {
-    let found = failures.into_iter().find(|failure| failure.id == id);
-    found.ok_or_else(|| Usage(format!("there is no failure {id}\nhint: selorax-sync failures list")).into())
-}
-
 async fn list(path: &Path, as_json: bool) -> anyhow::Result<u8> {
     let config = load(path, Mode::Offline)?;
     let failures = known(&config).await?;
@@ -96,7 +91,11 @@ async fn list(path: &Path, as_json: bool) -> anyhow::Result<u8> {
 
 async fn show(path: &Path, id: i64, as_json: bool) -> anyhow::Result<u8> {
     let config = load(path, Mode::Offline)?;
-    let failure = find(known(&config).await?, id)?;
+    let found = match Store::look(&config.state_path).await? {
+        Some(store) => store.failure(id).await?,
+        None => None,
+    };
+    let failure = found.ok_or_else(|| no_failure(id))?;
     if as_json {
         return output::print_json(&failure_json(&config, &failure, true));
     }

@@ -8,7 +8,7 @@ use super::{DONE, UNFINISHED, output};
 use crate::config::{Config, Flow, Mode};
 use crate::daemon;
 use crate::store::{Alert, EventReport, Store};
-use crate::work::{FlowStanding, Standing, grouped, line, load, local, span};
+use crate::work::{FlowStanding, Standing, day_told, grouped, line, load, local, span};
 
 pub(super) async fn status(path: &Path, as_json: bool, check: bool) -> anyhow::Result<u8> {
     let config = load(path, Mode::Offline)?;
@@ -61,16 +61,7 @@ fn show_webhooks(config: &Config, report: &EventReport) {
         outln!("webhooks: none has come yet");
         return;
     };
-    let day: Vec<String> = report
-        .last_day
-        .iter()
-        .map(|(done, n)| format!("{} {done}", grouped(*n)))
-        .collect();
-    let day = if day.is_empty() {
-        "none".to_owned()
-    } else {
-        day.join(", ")
-    };
+    let day = day_told(report);
     let stale = match report.stale {
         0 => String::new(),
         n => format!(

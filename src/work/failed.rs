@@ -2,9 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
+use super::Usage;
 use super::words::utc;
 use crate::config::Config;
 use crate::store::{Failure, Place};
+
+pub fn no_failure(id: i64) -> Usage {
+    Usage(format!("there is no failure {id}\nhint: selorax-sync failures list"))
+}
 
 /// The flow a failure belongs to. A record that could not be read belongs to all flows of its feed.
 pub fn flow_of(config: &Config, failure: &Failure) -> String {

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::failed::no_failure;
 use super::parts::{Manner, Parts};
 use super::reconcile::{Telling, reconcile};
 use super::summary::{grouped, summary};
@@ -204,14 +205,13 @@ async fn end(
 
 /// Brings failures back; the run that follows does at once what is due.
 async fn retry(engine: &Engine, ids: &[i64], voice: &dyn Voice) -> anyhow::Result<()> {
-    let failures = engine.store.failures().await?;
     let mut chosen: Vec<Failure> = Vec::new();
     if ids.is_empty() {
-        chosen = failures;
-    } else {
-        for id in ids {
-            chosen.push(find(&failures, *id)?);
-        }
+        chosen = engine.store.failures().await?;
+    }
+    for id in ids {
+        let found = engine.store.failure(*id).await?;
+        chosen.push(found.ok_or_else(|| no_failure(*id))?);
     }
     for failure in &chosen {
         let feed = match failure.stage {
@@ -233,16 +233,9 @@ async fn retry(engine: &Engine, ids: &[i64], voice: &dyn Voice) -> anyhow::Resul
     Ok(())
 }
 
-fn find(failures: &[Failure], id: i64) -> anyhow::Result<Failure> {
-    let found = failures.iter().find(|failure| failure.id == id);
-    let none = || Usage(format!("there is no failure {id}\nhint: selorax-sync failures list"));
-    Ok(found.cloned().ok_or_else(none)?)
-}
-
 /// Puts a failure out of sight. Needs nothing but the state file.
 pub async fn discard(store: Arc<Store>, id: i64, voice: Arc<dyn Voice>) -> anyhow::Result<u8> {
-    let failures = store.failures().await?;
-    let failure = find(&failures, id)?;
+    let failure = store.failure(id).await?.ok_or_else(|| no_failure(id))?;
     store.discard(&failure).await?;
     voice.out(&format!(
         "failure {id} is out of sight until record {} changes",

@@ -10,10 +10,10 @@ pub mod subscriptions;
 mod summary;
 mod words;
 
-pub use failed::{failure_json, flow_of};
+pub use failed::{failure_json, flow_of, no_failure};
 pub use job::{Job, Told, discard, perform, told};
 pub use parts::{Manner, Parts, bind, choose, load, visit};
-pub use standing::{Condition, FlowStanding, Standing, Upkeep};
+pub use standing::{Condition, FlowStanding, Standing, Upkeep, day_told};
 pub use summary::grouped;
 pub use words::{line, local, span, utc};
 

@@ -7,6 +7,7 @@ use contract::Stamp;
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
+use super::summary::grouped;
 use super::words::utc;
 use crate::config::{self, Config};
 use crate::store::{Alert, EventReport, FlowReport, HISTORY_ERROR, Queue, Store};
@@ -249,6 +250,19 @@ impl Condition {
             "paused_until": self.paused_until.map(utc),
             "rate_limit": self.rate_limit,
         })
+    }
+}
+
+/// `12 read, 3 ignored`: what became of the events of a day.
+pub fn day_told(report: &EventReport) -> String {
+    let day: Vec<String> = report
+        .last_day
+        .iter()
+        .map(|(done, n)| format!("{} {done}", grouped(*n)))
+        .collect();
+    match day.is_empty() {
+        true => "none".to_owned(),
+        false => day.join(", "),
     }
 }
 
