@@ -12,6 +12,7 @@ mod references;
 mod refusals;
 mod requires;
 mod stock;
+mod tail;
 mod tokens;
 mod tryton;
 
