@@ -4,6 +4,7 @@
 //! a header into an error.
 
 mod circuit;
+mod curl;
 mod gate;
 mod manners;
 mod pace;
@@ -24,6 +25,7 @@ use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 pub(crate) use circuit::Probing;
+pub(crate) use curl::curl;
 use gate::Gate;
 pub(crate) use manners::Manners;
 use retry::Budget;

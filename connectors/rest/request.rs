@@ -256,14 +256,9 @@ pub(super) fn add_params(url: &mut Url, params: &[(String, String)]) {
 impl Prepared {
     /// As `curl` would be asked to send it.
     pub(super) fn curl(&self) -> String {
-        let mut line = format!("curl -X {} {}", self.method, quoted(self.url.as_str()));
-        for (name, value) in &self.headers {
-            line.push_str(&format!(" -H {}", quoted(&format!("{name}: {value}"))));
-        }
-        if let Some(body) = &self.body {
-            line.push_str(&format!(" --data-binary {}", quoted(&body.text)));
-        }
-        line
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let body = self.body.as_ref().map(|body| body.text.as_str());
+        crate::http::curl(&self.method, &self.url, headers, body)
     }
 
     /// For whoever looks into a failure.
@@ -286,9 +281,4 @@ pub(super) fn cut(text: &str) -> String {
         Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()),
         None => text.to_owned(),
     }
-}
-
-/// For a shell, as it stands.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -249,16 +249,15 @@ impl Api {
     /// The request as `curl` would send it, every secret masked.
     pub(super) fn curl(&self, ready: &Ready) -> String {
         let request = self.writing(ready, "", Use::Stock);
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-        let mut line = format!("curl -X {} {}", request.method, quoted(request.url.as_str()));
-        for (name, value) in &request.headers {
-            let value = match value.is_sensitive() {
-                true => "***",
-                false => value.to_str().unwrap_or("***"),
+        let headers = request.headers.iter().map(|(name, value)| {
+            let shown = if value.is_sensitive() {
+                None
+            } else {
+                value.to_str().ok()
             };
-            line.push_str(&format!(" -H {}", quoted(&format!("{name}: {value}"))));
-        }
-        line.push_str(&format!(" --data-binary {}", quoted(&ready.body)));
+            (name.as_str(), shown.unwrap_or("***"))
+        });
+        let line = crate::http::curl(&request.method, &request.url, headers, Some(&ready.body));
         self.peer.secrets().mask(&line)
     }
 }
