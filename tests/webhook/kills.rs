@@ -26,12 +26,13 @@ fn wh_18_a1_two_hundred_kills_lose_no_acknowledged_event_and_deliver_nothing_twi
         let (door, shop, ids) = (hooked.door(), &shop, &ids);
         std::thread::scope(|scope| {
             let queue = std::mem::take(&mut again);
-            let nth = &mut nth;
+            let (nth, mut pauses) = (&mut nth, chance.fork());
             let sender = scope.spawn(move || {
                 let mut queue = queue;
                 let mut lost = Vec::new();
                 let mut done = 0;
-                for step in 0..8 {
+                // Until it is cut off, so that every life is, however fast events are taken.
+                for step in 0.. {
                     let event = queue.pop().unwrap_or_else(|| {
                         *nth += 1;
                         let id = ids[(*nth * 7) % ids.len()];
@@ -46,8 +47,12 @@ fn wh_18_a1_two_hundred_kills_lose_no_acknowledged_event_and_deliver_nothing_twi
                     });
                     match door.try_send(&event) {
                         Some(answer) if answer.status == 200 => done += 1,
-                        _ => lost.push(event),
+                        _ => {
+                            lost.push(event);
+                            break;
+                        }
                     }
+                    std::thread::sleep(Duration::from_millis(pauses.u64(0..30)));
                 }
                 lost.extend(queue);
                 (done, lost)
