@@ -38,9 +38,13 @@ const PROGRESS_WAITING: usize = 100;
 
 type Current = watch::Receiver<Option<Arc<Generation>>>;
 
+/// At the end: for what jobs came to, which is being told.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 pub(super) struct Control {
     path: PathBuf,
     task: JoinHandle<()>,
+    closing: CancellationToken,
 }
 
 impl Control {
@@ -58,24 +62,33 @@ impl Control {
             Ok::<_, std::io::Error>(listener)
         })();
         let listener = bound.with_context(doing)?;
-        let task = tokio::spawn(accept(listener, current, stop));
-        Ok(Control { path, task })
+        let closing = CancellationToken::new();
+        let task = tokio::spawn(accept(listener, current, stop, closing.clone()));
+        Ok(Control { path, task, closing })
     }
 
-    pub(super) fn close(self) {
-        self.task.abort();
+    /// Whoever waits for the end of a job is told it, if that is soon.
+    pub(super) async fn close(mut self) {
+        self.closing.cancel();
+        if tokio::time::timeout(LAST_WORDS, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!("removing {}: {error}", self.path.display());
         }
     }
 }
 
-async fn accept(listener: UnixListener, current: Current, stop: CancellationToken) {
+async fn accept(listener: UnixListener, current: Current, stop: CancellationToken, closing: CancellationToken) {
     let mut told = false;
     let crowded = Arc::new(Notify::new());
     let mut askers = JoinSet::new();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closing.cancelled() => break,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 told = false;
                 askers.spawn(serve(stream, current.clone(), stop.clone(), crowded.clone()));
@@ -91,6 +104,8 @@ async fn accept(listener: UnixListener, current: Current, stop: CancellationToke
         }
         while askers.try_join_next().is_some() {}
     }
+    drop(listener);
+    while askers.join_next().await.is_some() {}
 }
 
 async fn serve(stream: UnixStream, current: Current, stop: CancellationToken, crowded: Arc<Notify>) {

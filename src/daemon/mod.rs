@@ -136,7 +136,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     notify::stopping();
     admin.close();
     receiver.close().await;
-    control.close();
+    control.close().await;
     if outcome.is_ok() {
         tracing::info!("stopped");
     }
